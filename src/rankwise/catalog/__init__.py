@@ -1,0 +1,7 @@
+"""The catalogue of trained adapters: folders that are the truth, an index over them, and their cards."""
+
+from rankwise.catalog.card import write_card
+from rankwise.catalog.record import Entry
+from rankwise.catalog.store import Rebuilt, find_entry, list_entries, rebuild, register
+
+__all__ = ["Entry", "Rebuilt", "find_entry", "list_entries", "rebuild", "register", "write_card"]

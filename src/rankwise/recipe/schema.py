@@ -2,6 +2,7 @@
 
 `auto` (or a key left out) means: the plan decides, by the chosen doctrine, and says why.
 Each key is declared here once, with its bounds; nothing else in rankwise gives it a default.
+The line under a key is its description, wherever the key is shown.
 """
 
 from __future__ import annotations
@@ -13,82 +14,126 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 Auto = Literal["auto"]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class DataRecipe(Section):
-    train: str | None = None
-    """A .jsonl, .json, .csv or .parquet file (relative to the recipe), or a hub id; the domain's sample rows if left out."""
-    held_out: str | Annotated[float, Field(gt=0, lt=1)] | None = None
-    """A file, or the fraction of `train` to hold out. Left out: the domain's held-out rows, else 0.1."""
+    train: Text | None = None
+    """A .jsonl, .json, .csv or .parquet file (relative to the recipe), or a hub id; null: the domain's sample rows"""
+    held_out: Text | Annotated[float, Field(gt=0, lt=1)] | None = None
+    """A file, or the fraction of train to hold out; null: the domain's held-out rows, else 0.1"""
     max_length: Annotated[int, Field(ge=8)] | Auto = "auto"
-    """Most tokens a row may have, prompt and answer together."""
+    """Most tokens a row may have, prompt and answer together"""
     too_long: Literal["error", "drop", "truncate"] = "error"
-    instruction: str | None = None
-    """The prompt for text/label rows; the domain's, else a default, if left out."""
+    """What to do with rows over max_length; they are counted either way"""
+    instruction: Text | None = None
+    """The prompt for text/label rows; null: the domain's, else a default"""
     assistant_turns: Literal["all", "last"] = "all"
-    """Which assistant turns of a conversation are trained on."""
+    """Which assistant turns of a conversation are trained on"""
 
 
 class LoraRecipe(Section):
     r: Annotated[int, Field(ge=1, le=1024)] | Auto = "auto"
+    """Rank of the adapter"""
     lora_alpha: Positive | Auto = "auto"
+    """Numerator of the adapter's scale; auto follows r"""
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] | Auto = "auto"
-    target_modules: list[str] | Literal["auto", "all-linear"] = "auto"
+    """Dropout on the adapter's input while training"""
+    target_modules: Annotated[list[Text], Field(min_length=1)] | Literal["auto", "all-linear"] = "auto"
+    """Layers that get an adapter, by name; a container such as mlp stands for the projections inside"""
     bias: Literal["none", "all", "lora_only", "auto"] = "auto"
+    """Which of the base's biases are trained too"""
     use_rslora: bool | Auto = "auto"
+    """Scale by alpha / sqrt(r) instead of alpha / r"""
     init_lora_weights: bool | Literal["gaussian", "auto"] = "auto"
+    """How the adapter starts; true is PEFT's default"""
 
 
 class TrainingRecipe(Section):
     learning_rate: Positive | Auto = "auto"
+    """Peak learning rate"""
     weight_decay: Annotated[float, Field(ge=0)] | Auto = "auto"
+    """Decoupled weight decay of AdamW"""
     optim: Literal["adamw_torch", "adamw_torch_fused", "auto"] = Field(
         default="auto", validation_alias=AliasChoices("optim", "optimizer")
     )
+    """Optimizer; optimizer is accepted as a name for this key"""
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] | Auto = "auto"
+    """Decay of AdamW's mean of gradients"""
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] | Auto = "auto"
+    """Decay of AdamW's mean of squared gradients"""
     adam_epsilon: Positive | Auto = "auto"
+    """Term that keeps AdamW's division finite"""
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup", "auto"] = "auto"
+    """Course of the learning rate after the warm-up"""
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | Auto = "auto"
+    """Share of all steps over which the learning rate rises"""
     max_grad_norm: Positive | Auto = "auto"
+    """Gradients with a larger norm are scaled down to it"""
     num_train_epochs: Positive | Auto = "auto"
+    """Passes over the training rows"""
     max_steps: Count | None = None
-    """Optimizer steps; overrides num_train_epochs."""
+    """Optimizer steps; overrides num_train_epochs"""
     per_device_train_batch_size: Count | Auto = "auto"
+    """Rows in one forward pass"""
     gradient_accumulation_steps: Count | Auto = "auto"
+    """Forward passes per optimizer step"""
     bf16: bool | Auto = "auto"
-    """Keep the frozen base in bfloat16; adapters are float32 either way."""
+    """Keep the frozen base in bfloat16; adapters are float32 either way"""
     eval_steps: Count | Auto = "auto"
-    """Optimizer steps between held-out evaluations."""
+    """Optimizer steps between held-out evaluations"""
     early_stopping_patience: Count | Auto | None = "auto"
-    """Evaluations without improvement after which training stops; null: never."""
+    """Evaluations without improvement after which training stops; null: never"""
     save_steps: Count | Auto = "auto"
+    """Optimizer steps between checkpoints"""
     logging_steps: Count | Auto = "auto"
+    """Optimizer steps between logged losses"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of the split, the adapter's start, the row order and the dropout"""
 
 
 class ServingRecipe(Section):
     target: None = None
+    """Engine the adapter must load in"""
 
 
 class Recipe(Section):
-    model: str = "smollm2-135m"
-    """An embedded name, a local folder, a .gguf file, or a hub id."""
-    domain: str | None = None
+    model: Text = "smollm2-135m"
+    """The base: an embedded name, a local folder, a .gguf file, or a hub id"""
+    domain: Text | None = None
+    """A kind of task with its prompt, its scorer and its sample rows"""
     task: Literal["auto", "causal_lm"] = "auto"
+    """How the base answers"""
     objective: Literal["sft"] = "sft"
+    """What training optimises: supervised fine-tuning"""
     data: DataRecipe = DataRecipe()
-    doctrine: str = "rankwise"
+    """The rows to learn from"""
+    doctrine: Text = "rankwise"
+    """The named body of advice that decides what is left to auto"""
     method: Literal["auto", "lora"] = "auto"
-    adapter: str | None = None
-    """Continue training from this adapter folder."""
+    """How the base is adapted"""
+    adapter: Text | None = None
+    """Continue training from this adapter folder"""
     lora: LoraRecipe = LoraRecipe()
+    """The adapter, in PEFT's own names"""
     training: TrainingRecipe = TrainingRecipe()
+    """The training run, in Hugging Face's own names"""
     quantization: Literal["auto", "none"] = "auto"
+    """Precision in which the frozen base is kept"""
     shared_prefix: Literal[False, "auto"] = "auto"
+    """Compute the part of the prompt that all rows share once"""
     tracking: None = None
+    """Where metrics are sent besides the run folder"""
     serving: ServingRecipe = ServingRecipe()
+    """The engine that will serve the adapter"""

@@ -1,0 +1,156 @@
+"""The catalogue: adapter folders under `RANKWISE_HOME/adapters`, and an index over them.
+
+The folders are the truth: `<shelf>/<digest>/`, immutable, named by their content. The index
+(`RANKWISE_HOME/catalogue.sqlite`) only makes listing quick; missing, torn or out of step, it is made again.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rankwise.catalog.record import Entry, make_entry, shelf_name
+from rankwise.errors import AdapterError, Problem, raise_if_errors
+from rankwise.facts.adapter import adapter_digest, read_adapter
+from rankwise.facts.lock import locked
+from rankwise.facts.verify import verify_adapter
+from rankwise.files import home, new_folder
+
+DIGEST = re.compile(r"[0-9a-f]{12}")
+MIN_PREFIX = 4
+"""Fewest digits by which an adapter may be called."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    entries: tuple[Entry, ...]
+    problems: tuple[Problem, ...]
+    """Folders that hold no readable adapter, and are not listed."""
+
+
+def adapters_folder() -> Path:
+    return home() / "adapters"
+
+
+def register(folder: Path) -> Entry:
+    """Copy the adapter in `folder` into the catalogue; the same content again gives the same entry.
+
+    Raises AdapterError with everything verify_adapter finds wrong, or if it has no rankwise.json.
+    """
+    raise_if_errors(AdapterError, verify_adapter(folder))
+    facts = read_adapter(folder)
+    if facts.record is None:
+        raise _error("adapter-no-record", str(folder), "no rankwise.json in it; only adapters with one are catalogued")
+    target = adapters_folder() / shelf_name(facts.record) / facts.digest
+    with _lock():
+        if not target.is_dir():
+            with new_folder(target) as draft:
+                shutil.copytree(folder, draft, dirs_exist_ok=True)
+                if adapter_digest(draft) != facts.digest:
+                    raise _error("adapter-changed", str(folder), "it changed while it was copied; register it again")
+        _synchronise()
+    return find_entry(f"{target.parent.name}/{target.name}")
+
+
+def list_entries() -> tuple[Entry, ...]:
+    """All catalogued adapters, newest first. The index is brought in step with the folders on the way."""
+    from rankwise.catalog import index
+
+    present = {_key(path) for path in _folders()}
+    entries = index.read()
+    if entries is None or {(e.shelf, e.digest) for e in entries} != present:
+        with _lock():
+            entries = _synchronise()
+    return tuple(sorted(entries, key=lambda e: (e.created, e.id), reverse=True))
+
+
+def find_entry(reference: str) -> Entry:
+    """The adapter called `shelf` (its newest), `shelf/digest` or by the first digits of its digest.
+
+    Raises AdapterError naming what there is.
+    """
+    entries = list_entries()
+    shelf, slash, digits = reference.rpartition("/")
+    if slash:
+        found = [e for e in entries if e.shelf == shelf and len(digits) >= MIN_PREFIX and e.digest.startswith(digits)]
+    elif shelved := [e for e in entries if e.shelf == reference]:
+        return shelved[0]
+    else:
+        found = [e for e in entries if len(reference) >= MIN_PREFIX and e.digest.startswith(reference)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        many = ", ".join(e.id for e in found)
+        raise _error("adapter-ambiguous", reference, f"{len(found)} adapters are called so ({many}); give more digits")
+    known = ", ".join(e.id for e in entries[:10]) or "none yet; `rankwise train` adds one"
+    raise _error("unknown-adapter", reference, f"no adapter is called so. Catalogued: {known}")
+
+
+def rebuild() -> Rebuilt:
+    """Make the index again from the folders alone."""
+    from rankwise.catalog import index
+
+    with _lock():
+        index.remove()
+        rebuilt = _read_folders(_folders())
+        index.write(rebuilt.entries)
+    return rebuilt
+
+
+def _synchronise() -> tuple[Entry, ...]:
+    """Bring the index in step with the folders, reading only those it does not know. Call with the lock held."""
+    from rankwise.catalog import index
+
+    folders = {_key(path): path for path in _folders()}
+    known = {(e.shelf, e.digest): e for e in index.read() or ()}
+    kept = tuple(entry for key, entry in known.items() if key in folders)
+    new = _read_folders([path for key, path in folders.items() if key not in known]).entries
+    if new or len(kept) != len(known) or not index.exists():
+        index.write(kept + new)
+    return kept + new
+
+
+def _folders() -> list[Path]:
+    """The adapter folders that are there; drafts of a copy under way begin with a dot and are left out."""
+    found = adapters_folder().glob("*/*")
+    return sorted(p for p in found if DIGEST.fullmatch(p.name) and not p.parent.name.startswith(".") and p.is_dir())
+
+
+def _read_folders(folders: list[Path]) -> Rebuilt:
+    entries: list[Entry] = []
+    problems: list[Problem] = []
+    for path in folders:
+        try:
+            facts = read_adapter(path)
+        except AdapterError as error:
+            problems += error.problems
+            continue
+        if facts.record is None:
+            problems.append(
+                Problem("error", "adapter-no-record", str(path), "no rankwise.json in it, so it is not listed")
+            )
+        elif _key(path) != (shelf_name(facts.record), facts.digest):
+            found = f"{shelf_name(facts.record)}/{facts.digest}"
+            message = f"its content has the id {found}: changed or moved, so it is not listed"
+            problems.append(Problem("error", "adapter-changed", str(path), message))
+        else:
+            entries.append(make_entry(facts, facts.record, path))
+    return Rebuilt(tuple(entries), tuple(problems))
+
+
+def _key(path: Path) -> tuple[str, str]:
+    return path.parent.name, path.name
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    with locked(home() / ".catalogue.lock"):
+        yield
+
+
+def _error(code: str, where: str, message: str) -> AdapterError:
+    return AdapterError(problems=[Problem("error", code, where, message)])

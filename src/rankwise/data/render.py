@@ -1,0 +1,265 @@
+"""Rows become token ids and a loss mask, by the base's own chat template: one way for training, evaluation, serving.
+
+The template runs in jinja2's sandbox. A conversation is cut where the template itself puts the answers: the text
+before an answer is the template's output for the turns before it with its generation prompt, so the ids a model is
+trained on before an answer are exactly the ids it is given when it is asked. Each piece is tokenised by itself for
+the same reason. Supervised are the answers' tokens and the stop token that ends each; nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from rankwise.data.read import Message, Row
+from rankwise.errors import BaseError, DataError, Problem
+
+DEFAULT_TEMPLATE_NAME = "plain-turns"
+DEFAULT_TEMPLATE = (
+    "{% for message in messages %}### {{ message['role'] | capitalize }}:\n{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n\n{% endfor %}"
+    "{% if add_generation_prompt %}### Assistant:\n{% endif %}"
+)
+
+TooLong = Literal["error", "drop", "truncate"]
+AssistantTurns = Literal["all", "last"]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A row as the model sees it."""
+
+    ids: tuple[int, ...]
+    supervised: tuple[bool, ...]
+    """Per token: is it trained on (predicted from the token before it)?"""
+    prompt: int
+    """Tokens before the last answer; `ids[:prompt]` is what a model is asked with."""
+    stops: bool
+    """A supervised stop token ends every supervised answer."""
+
+    @property
+    def num_supervised(self) -> int:
+        return sum(self.supervised)
+
+
+class _Generation(Extension):
+    """Reads the `{% generation %}` tag some templates mark answers with; it prints its body."""
+
+    tags = {"generation"}  # noqa: RUF012  jinja2 declares it so
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _raise_exception(message: str) -> None:
+    raise jinja2.TemplateError(message)
+
+
+def _to_json(value: Any, indent: int | None = None, ensure_ascii: bool = False) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=ensure_ascii)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
+    return environment
+
+
+class Renderer:
+    """A base's tokenizer and chat template, read from its folder without transformers or torch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        file = folder / "tokenizer.json"
+        if not file.is_file():
+            raise BaseError(
+                f"{folder}: no tokenizer.json; rankwise renders rows with the base's own fast tokenizer. "
+                "Save one beside the weights (AutoTokenizer.from_pretrained(...).save_pretrained(folder))."
+            )
+        self.tokenizer = Tokenizer.from_file(str(file))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        config = _read(folder / "tokenizer_config.json")
+        self._special = {
+            name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+        }
+        self.stop_ids = self._find_stop_ids()
+        template = _template(folder, config)
+        self.template_name = "the base's own" if template is not None else DEFAULT_TEMPLATE_NAME
+        self.template = DEFAULT_TEMPLATE if template is None else template
+        if template is None and not self._special["eos_token"]:
+            stop = min(self.stop_ids, default=None)
+            self._special["eos_token"] = "" if stop is None else self.tokenizer.id_to_token(stop)
+        try:
+            self._compiled = _environment().from_string(self.template)
+        except jinja2.TemplateSyntaxError as fault:
+            raise BaseError(f"{folder}: the chat template does not parse: {fault}") from None
+
+    def _find_stop_ids(self) -> frozenset[int]:
+        stops: set[int] = set()
+        for name in ("generation_config.json", "config.json"):
+            value = _read(self.folder / name).get("eos_token_id")
+            stops.update([value] if isinstance(value, int) else value or [])
+        if self._special["eos_token"]:
+            found = self.tokenizer.token_to_id(self._special["eos_token"])
+            if found is not None:
+                stops.add(found)
+        return frozenset(stops)
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`, special tokens left out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def _text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None, prompt: bool) -> str:
+        return self._compiled.render(
+            messages=list(messages),
+            tools=None if tools is None else list(tools),
+            add_generation_prompt=prompt,
+            **self._special,
+        )
+
+    def _pieces(self, row: Row, turns: AssistantTurns) -> Iterator[tuple[str, bool]]:
+        """The row's text in order, cut at the answers: (text, is it an answer that is trained on)."""
+        messages = row.messages
+        answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        if turns == "last":
+            answers = answers[-1:]
+        whole = self._text(messages, row.tools, prompt=False)
+        cursor = 0
+        for i in answers:
+            before = self._text(messages[:i], row.tools, prompt=True)
+            through = whole if i == len(messages) - 1 else self._text(messages[: i + 1], row.tools, prompt=False)
+            if not (whole.startswith(through) and through.startswith(before)):
+                raise DataError(
+                    problems=[
+                        Problem(
+                            "error",
+                            "template-rewrites-turns",
+                            row.where,
+                            "the base's chat template writes earlier turns differently once later ones follow, so its "
+                            "answers cannot be told apart; train on the last answer only (data.assistant_turns: last)",
+                        )
+                    ]
+                )
+            yield before[cursor:], False
+            yield through[len(before) :], True
+            cursor = len(through)
+
+    def render(self, row: Row, turns: AssistantTurns = "all") -> Rendered:
+        """Ids and loss mask of one row; DataError with the row's place if the template refuses it."""
+        ids: list[int] = []
+        supervised: list[bool] = []
+        prompt, stops = 0, True
+        try:
+            for text, answer in self._pieces(row, turns):
+                piece = self.encode(text)
+                end = 0
+                if answer:
+                    prompt = len(ids)
+                    ends = [i for i, token in enumerate(piece) if token in self.stop_ids]
+                    end = ends[-1] + 1 if ends else len(piece)
+                    stops = stops and bool(ends)
+                ids += piece
+                supervised += [True] * end + [False] * (len(piece) - end)
+        except jinja2.TemplateError as fault:
+            raise DataError(
+                problems=[
+                    Problem(
+                        "error",
+                        "template-refuses-row",
+                        row.where,
+                        f"the base's chat template refuses this conversation: {fault}; roles here: "
+                        f"{', '.join(str(m['role']) for m in row.messages)}",
+                    )
+                ]
+            ) from None
+        # What follows the last stop token (a newline, say) teaches nothing and is not seen again.
+        while ids and not supervised[-1]:
+            ids.pop()
+            supervised.pop()
+        return Rendered(tuple(ids), tuple(supervised), prompt, stops)
+
+    def prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None) -> list[int]:
+        """Ids that ask for the next assistant turn."""
+        return self.encode(self._text(messages, tools, prompt=True))
+
+    def shorten(self, row: Row, max_length: int, turns: AssistantTurns = "all") -> tuple[Row, Rendered]:
+        """The row with the end of its last question cut until it fits `max_length` tokens; answers stay whole."""
+        at = max(i for i, message in enumerate(row.messages) if message["role"] == "user")
+        rendered = self.render(row, turns)
+        while len(rendered.ids) > max_length:
+            content = str(row.messages[at]["content"])
+            tokens = self.encode(content)
+            keep = len(tokens) - max(1, len(rendered.ids) - max_length)
+            if keep < 1:
+                raise DataError(
+                    problems=[
+                        Problem(
+                            "error",
+                            "cannot-truncate",
+                            row.where,
+                            f"{len(rendered.ids)} tokens, and {max_length} cannot be reached by cutting the question; "
+                            "raise data.max_length or choose data.too_long: drop",
+                        )
+                    ]
+                )
+            cut = self.decode(tokens[:keep])
+            messages = list(row.messages)
+            messages[at] = {**messages[at], "content": cut if len(cut) < len(content) else content[:-1]}
+            row = replace(row, messages=tuple(messages))
+            rendered = self.render(row, turns)
+        return row, rendered
+
+    def preview(self, rendered: Rendered) -> list[tuple[str, bool]]:
+        """The row's text in runs of (text, supervised), special tokens shown."""
+        runs: list[tuple[str, bool]] = []
+        start = 0
+        for i in range(1, len(rendered.ids) + 1):
+            if i == len(rendered.ids) or rendered.supervised[i] != rendered.supervised[start]:
+                text = self.tokenizer.decode(list(rendered.ids[start:i]), skip_special_tokens=False)
+                runs.append((text, rendered.supervised[start]))
+                start = i
+        return runs
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    value = json.loads(file.read_text(encoding="utf-8"))
+    return value if isinstance(value, dict) else {}
+
+
+def _token_text(token: Any) -> str:
+    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
+
+
+def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
+    """The template of chat_template.jinja, else of tokenizer_config.json (the one named `default` of several)."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        named = {entry["name"]: entry["template"] for entry in template}
+        return named.get("default") or next(iter(named.values()), None)
+    return template

@@ -1,0 +1,184 @@
+"""The adapter folder: PEFT's own two files plus `rankwise.json`; reading it, naming it, and checking all it claims."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from rankwise.errors import AdapterError, Problem
+from rankwise.facts.header import HeaderError, Tensor, read_header
+from rankwise.facts.identity import BaseIdentity
+from rankwise.files import read_json, sha256_file, sha256_json, write_json
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+RECORD = "rankwise.json"
+CARD = "README.md"
+
+UNESSENTIAL = ("base_model_name_or_path", "revision", "peft_version")
+"""Config keys that say where and with what an adapter was saved, not what it is."""
+
+LORA_KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseRecord(Part):
+    name: str
+    identity: BaseIdentity
+
+
+class TaskRecord(Part):
+    kind: Literal["labels", "open"]
+    scorer: str
+    labels: tuple[str, ...] = ()
+    instruction: str | None = None
+    shape: str
+    assistant_turns: Literal["all", "last"] = "all"
+
+
+class DataRecord(Part):
+    train: str
+    train_sha256: str
+    rows: int
+    held_out: str | None = None
+    """The file of held-out rows; None: a `fraction` of `train`, drawn with `seed`."""
+    held_out_sha256: str | None = None
+    held_out_rows: int = 0
+    seed: int
+    fraction: float | None = None
+
+
+class AdapterRecord(Part):
+    """The content of `rankwise.json`: where an adapter comes from and what it needs."""
+
+    format_version: Literal[1] = 1
+    name: str
+    domain: str | None = None
+    method: str = "lora"
+    base: BaseRecord
+    task: TaskRecord
+    data: DataRecord
+    plan: dict[str, JsonValue]
+    plan_digest: str
+    metrics: dict[str, JsonValue] = {}
+    versions: dict[str, str]
+    machine: dict[str, JsonValue]
+    created: str
+    """UTC, ISO 8601."""
+    parent: str | None = None
+    """Digest of the adapter that training went on from."""
+
+
+@dataclass(frozen=True)
+class LoraPair:
+    """The two matrices on one layer: A is (r, in), B is (out, r)."""
+
+    a: Tensor
+    b: Tensor
+
+    @property
+    def r(self) -> int:
+        return self.a.shape[0]
+
+
+@dataclass(frozen=True)
+class AdapterFacts:
+    """What an adapter folder holds, from its small files and the header of the large one."""
+
+    path: Path
+    digest: str
+    """Of weights and config, 12 hex digits: the adapter's id."""
+    config: Mapping[str, Any]
+    """adapter_config.json."""
+    record: AdapterRecord | None
+    """rankwise.json; None for an adapter another tool made."""
+    tensors: Mapping[str, Tensor]
+    pairs: Mapping[str, LoraPair]
+    """Module path in the base -> its pair."""
+
+    @property
+    def r(self) -> int:
+        """The largest rank of any layer, read from the weights' shapes."""
+        return max((pair.r for pair in self.pairs.values()), default=0)
+
+    @property
+    def parameters(self) -> int:
+        return sum(tensor.size for tensor in self.tensors.values())
+
+
+def read_adapter(path: Path) -> AdapterFacts:
+    """What the adapter folder `path` holds. Raises AdapterError with every file that cannot be read."""
+    problems: list[Problem] = []
+    config: Any = {}
+    tensors: dict[str, Tensor] = {}
+    record: AdapterRecord | None = None
+    if not path.is_dir():
+        raise AdapterError(problems=[_fault("adapter-missing", path, "no such folder; give an adapter folder")])
+    try:
+        config = read_json(path / CONFIG)
+        if not isinstance(config, dict):
+            raise ValueError("not a JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        problems.append(_fault("adapter-config", path, f"{CONFIG} cannot be read ({_reason(error)})"))
+    try:
+        tensors = {tensor.name: tensor for tensor in read_header(path / WEIGHTS)}
+    except (OSError, HeaderError) as error:
+        problems.append(_fault("adapter-weights", path, f"{WEIGHTS} cannot be read ({_reason(error)})"))
+    if (path / RECORD).exists():
+        try:
+            record = AdapterRecord.model_validate(read_json(path / RECORD))
+        except ValidationError as error:
+            problems += [_fault("adapter-record", path, _describe(RECORD, fault)) for fault in error.errors()]
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(_fault("adapter-record", path, f"{RECORD} cannot be read ({_reason(error)})"))
+    if problems:
+        raise AdapterError(problems=problems)
+    return AdapterFacts(path, adapter_digest(path), config, record, tensors, _pairs(tensors))
+
+
+def write_record(folder: Path, record: AdapterRecord) -> None:
+    """Write `rankwise.json` into an adapter folder."""
+    write_json(folder / RECORD, record.model_dump(mode="json"))
+
+
+def adapter_digest(path: Path) -> str:
+    """The id of an adapter: 12 hex digits over its weights and what its config means.
+
+    Where it was saved, by which PEFT, and in which order its target modules are listed make no difference.
+    """
+    config = read_json(path / CONFIG)
+    meaning = {
+        key: sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+        for key, value in config.items()
+        if key not in UNESSENTIAL
+    }
+    return sha256_json([sha256_file(path / WEIGHTS), meaning])[:12]
+
+
+def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, LoraPair]:
+    sides: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if (key := LORA_KEY.fullmatch(name)) and len(tensor.shape) == 2:
+            sides.setdefault(key["module"], {})[key["side"]] = tensor
+    return {module: LoraPair(pair["A"], pair["B"]) for module, pair in sides.items() if len(pair) == 2}
+
+
+def _fault(code: str, path: Path, message: str) -> Problem:
+    return Problem("error", code, str(path), message)
+
+
+def _reason(error: BaseException) -> str:
+    return "it is not there" if isinstance(error, FileNotFoundError) else str(error)
+
+
+def _describe(file: str, fault: Mapping[str, Any]) -> str:
+    key = ".".join(map(str, fault["loc"]))
+    return f"{file}: {key or 'content'}: {fault['msg']}"

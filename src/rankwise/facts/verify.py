@@ -1,0 +1,184 @@
+"""Does an adapter folder hold what it claims, and does it belong on this base? Every fault is reported at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rankwise.errors import AdapterError, Problem
+from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, read_adapter
+from rankwise.facts.base import Anatomy
+from rankwise.facts.folder import PICKLES
+from rankwise.facts.header import Tensor, read_values
+from rankwise.facts.identity import BaseIdentity, compare_identity
+
+FLOATS = ("float64", "float32", "float16", "bfloat16")
+SHOWN = 3
+"""Most tensors named one by one for the same fault."""
+
+
+def verify_adapter(path: Path, identity: BaseIdentity | None = None, anatomy: Anatomy | None = None) -> list[Problem]:
+    """All that is wrong with the adapter folder `path`; errors mean that it must not be loaded.
+
+    With `identity`, also whether it was trained on that base; with `anatomy`, also whether its shapes fit.
+    All values are read once, through a memory map. Nothing is raised for what the folder holds.
+    """
+    problems = list(_check_files(path)) if path.is_dir() else []
+    if any(problem.code == "adapter-symlink" for problem in problems):
+        return problems  # what lies behind a link is not read
+    try:
+        facts = read_adapter(path)
+    except AdapterError as error:
+        return [*problems, *error.problems]
+    problems += _check_names(facts)
+    problems += _check_ranks(facts)
+    problems += _check_values(facts)
+    if anatomy is not None:
+        problems += _check_shapes(facts, anatomy)
+    if identity is not None:
+        problems += _check_base(facts, identity)
+    return problems
+
+
+def _check_files(path: Path) -> Iterator[Problem]:
+    """No pickle under any name, and nothing outside the folder."""
+    root = path.resolve()
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path)
+        if file.is_symlink() and not file.resolve().is_relative_to(root):
+            yield _error(
+                "adapter-symlink",
+                path,
+                f"{name} is a link to {file.resolve()}, outside the folder; copy the files themselves (cp -L)",
+            )
+        elif file.suffix in PICKLES:
+            yield _error("adapter-pickle", path, f"{name} is a pickle by its name; pickles are never read, delete it")
+        elif file.is_file() and _starts_like_pickle(file):
+            yield _error(
+                "adapter-pickle", path, f"{name} holds a pickle or zip archive; these are never read, delete it"
+            )
+
+
+def _starts_like_pickle(file: Path) -> bool:
+    with file.open("rb") as stream:
+        start = stream.read(4)
+    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
+
+
+def _check_names(facts: AdapterFacts) -> Iterator[Problem]:
+    """It is LoRA, every matrix has its partner, and there is at least one pair."""
+    if facts.config.get("peft_type") != "LORA":
+        yield _error(
+            "adapter-method", facts.path, f"its peft_type is {facts.config.get('peft_type')!r}, expected 'LORA'"
+        )
+    if not facts.pairs:
+        yield _error("adapter-empty", facts.path, f"none of its {len(facts.tensors)} tensors is a LoRA pair")
+    alone = [
+        name
+        for name, tensor in facts.tensors.items()
+        if (key := LORA_KEY.fullmatch(name)) and (key["module"] not in facts.pairs or len(tensor.shape) != 2)
+    ]
+    if alone:
+        yield _error("adapter-unpaired", facts.path, f"without a partner of two dimensions: {_some(alone)}")
+
+
+def _check_ranks(facts: AdapterFacts) -> Iterator[Problem]:
+    """A and B agree with each other, and with the rank that the config claims."""
+    torn = [f"{module} (A {p.a.shape}, B {p.b.shape})" for module, p in facts.pairs.items() if p.b.shape[1] != p.r]
+    if torn:
+        yield _error("adapter-shape", facts.path, f"A and B differ in rank on {_some(torn)}")
+    wrong = []
+    for module, pair in facts.pairs.items():
+        claimed = _claimed_rank(facts.config, module)
+        if claimed != pair.r:
+            wrong.append(f"{module} (weights r={pair.r}, config r={claimed})")
+    if wrong:
+        yield _error("adapter-rank", facts.path, f"the config's rank is not that of the weights on {_some(wrong)}")
+
+
+def _claimed_rank(config: Mapping[str, object], module: str) -> object:
+    """PEFT's rule: the first `rank_pattern` whose key matches the end of the module's path, else `r`."""
+    patterns = config.get("rank_pattern")
+    for pattern, rank in patterns.items() if isinstance(patterns, dict) else ():
+        try:
+            if re.fullmatch(rf"(.*\.)?({pattern})", module):
+                return rank
+        except re.error:
+            return f"unreadable pattern {pattern!r}"
+    return config.get("r")
+
+
+def _check_values(facts: AdapterFacts) -> Iterator[Problem]:
+    """All values are finite floats; an adapter whose B are all zero is worth a warning."""
+    foreign = [f"{t.name} ({t.dtype})" for t in facts.tensors.values() if t.dtype not in FLOATS]
+    if foreign:
+        yield _error("adapter-dtype", facts.path, f"expected {', '.join(FLOATS)}, got {_some(foreign)}")
+    counts = {name: _bad_and_nonzero(t) for name, t in facts.tensors.items() if t.dtype in FLOATS}
+    broken = [f"{name} ({bad} values)" for name, (bad, _) in counts.items() if bad]
+    if broken:
+        advice = "training diverged before it was saved; train again with a lower learning rate"
+        yield _error("adapter-not-finite", facts.path, f"NaN or infinity in {_some(broken)}: {advice}")
+    ups = [pair.b.name for pair in facts.pairs.values() if pair.b.name in counts]
+    if ups and not any(counts[name][1] for name in ups):
+        message = f"all {len(ups)} B matrices are zero, so the adapter changes nothing; it was not trained"
+        yield Problem("warning", "adapter-does-nothing", str(facts.path), message)
+
+
+def _bad_and_nonzero(tensor: Tensor) -> tuple[int, int]:
+    """How many values are not finite, and how many are not zero."""
+    import numpy as np
+
+    values = read_values(tensor)
+    return int(values.size - np.count_nonzero(np.isfinite(values))), int(np.count_nonzero(values))
+
+
+def _check_shapes(facts: AdapterFacts, anatomy: Anatomy) -> Iterator[Problem]:
+    """Every pair sits on a layer the base has, and fits it."""
+    base: dict[str, set[tuple[int, int]]] = {}
+    for layer in anatomy.modules:
+        base.setdefault(_place(layer.path), set()).add((layer.in_features, layer.out_features))
+    absent = [module for module in facts.pairs if _place(module) not in base]
+    if absent:
+        yield _error("adapter-target", facts.path, f"{anatomy.name} has no {_some(absent)}: another architecture")
+    wrong = [
+        f"{module} (adapter {_ends(pair)}, base {' or '.join(map(str, sorted(base[_place(module)])))})"
+        for module, pair in facts.pairs.items()
+        if module not in absent and _ends(pair) not in base[_place(module)]
+    ]
+    if wrong:
+        yield _error("adapter-shape", facts.path, f"(in, out) do not fit {anatomy.name} on {_some(wrong)}")
+
+
+def _place(module: str) -> str:
+    """A layer's path without the outermost names, which differ between a weight file and the model class in memory.
+
+    `transformer.h.0.attn.c_attn` and `h.0.attn.c_attn` are both `h.0.attn.c_attn`.
+    """
+    parts = module.split(".")
+    first = next((i for i, part in enumerate(parts) if part.isdigit()), None)
+    return ".".join(parts[-2:] if first is None else parts[max(first - 1, 0) :])
+
+
+def _ends(pair: LoraPair) -> tuple[int, int]:
+    return pair.a.shape[1], pair.b.shape[0]
+
+
+def _check_base(facts: AdapterFacts, identity: BaseIdentity) -> Iterator[Problem]:
+    if facts.record is None:
+        message = "no rankwise.json in it, so nothing says which base it was trained on"
+        yield Problem("warning", "adapter-base-unknown", str(facts.path), message)
+        return
+    for problem in compare_identity(facts.record.base.identity, identity):
+        message = f"{problem.message} ({facts.record.base.name})"
+        yield replace(problem, where=str(facts.path), message=message)
+
+
+def _error(code: str, path: Path, message: str) -> Problem:
+    return Problem("error", code, str(path), message)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,144 @@
+"""The training loop. It reads top to bottom; what varies is passed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from rankwise.data.batch import split_evenly, steps
+from rankwise.data.render import Rendered
+from rankwise.errors import TrainingError
+from rankwise.events import EventLog
+from rankwise.train.objectives import backward_sft, held_out_loss
+from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer
+from rankwise.train.state import Progress, load_checkpoint, restore, save_checkpoint, snapshot
+
+LN2 = 0.6931471805599453
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Counts in optimizer steps and rows."""
+
+    num_steps: int
+    step_rows: int
+    gradient_accumulation_steps: int
+    eval_steps: int
+    early_stopping_patience: int | None
+    save_steps: int
+    logging_steps: int
+    shared_prefix: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    progress: Progress
+    stopped_by: int | None
+    """The signal that ended the run early, its last completed step committed; None: the run is complete."""
+    reason: str
+    """`all steps done`, `no improvement`, or the signal."""
+
+
+def train(
+    model: torch.nn.Module,
+    rows: Sequence[Rendered],
+    held_out: Sequence[Rendered],
+    settings: LoopSettings,
+    optim: OptimSettings,
+    log: EventLog,
+    checkpoints: Path,
+    resume_from: Path | None,
+    stop_signal: Callable[[], int | None],
+) -> Finished:
+    """Train `model` in place and leave it with the weights of its best held-out evaluation."""
+    optimizer = make_optimizer((p for p in model.parameters() if p.requires_grad), optim)
+    progress, best = Progress(), None
+    if resume_from is not None:
+        progress, best = load_checkpoint(resume_from, model, optimizer)
+        log.write("resumed", {"step": progress.step, "checkpoint": resume_from.name})
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    micro_rows = -(-settings.step_rows // settings.gradient_accumulation_steps)
+    log.write("train_begin", {"steps": settings.num_steps, "step": progress.step, "rows": len(rows)})
+
+    def evaluate() -> None:
+        nonlocal best
+        model.eval()
+        loss = held_out_loss(model, held_out, micro_rows, settings.shared_prefix)
+        better = progress.best_loss is None or loss < progress.best_loss
+        if better:
+            progress.best_loss, progress.best_step, progress.evaluations_since_best = loss, progress.step, 0
+            best = snapshot(model)
+        else:
+            progress.evaluations_since_best += 1
+        log.write(
+            "held_out",
+            {"step": progress.step, "loss": loss, "bits_per_token": loss / LN2, "best": better, "rows": len(held_out)},
+        )
+
+    def out_of_patience() -> bool:
+        patience = settings.early_stopping_patience
+        return patience is not None and progress.evaluations_since_best >= patience
+
+    reason, stopped_by = "all steps done", None
+    todo = steps(len(rows), settings.step_rows, settings.seed, progress.step, settings.num_steps)
+    for step, chosen in enumerate(todo, start=progress.step):
+        stopped_by = stop_signal()
+        if stopped_by is not None or out_of_patience():
+            reason = "no improvement" if stopped_by is None else f"signal {stopped_by}"
+            break
+        began = time.perf_counter()
+        rate = learning_rate_at(step, settings.num_steps, optim)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        model.train()
+        micro_batches = split_evenly(chosen, settings.gradient_accumulation_steps)
+        loss = backward_sft(model, [[rows[i] for i in part] for part in micro_batches], settings.shared_prefix)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, optim.max_grad_norm)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise TrainingError(
+                f"step {step + 1}: the loss is {float(loss)} and the gradient norm {float(norm)}, which is not finite; "
+                f"rows of this step: {sorted(chosen)}. The step was not taken. Lower training.learning_rate, or set "
+                "training.bf16: false, and resume"
+            )
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+        seconds = time.perf_counter() - began
+        tokens = sum(len(rows[i].ids) for i in chosen)
+        progress.step, progress.rows = step + 1, progress.rows + len(chosen)
+        progress.tokens, progress.seconds = progress.tokens + tokens, progress.seconds + seconds
+        if progress.step % settings.logging_steps == 0 or progress.step == settings.num_steps:
+            log.write(
+                "step",
+                {
+                    "step": progress.step,
+                    "steps": settings.num_steps,
+                    "epoch": progress.rows / len(rows),
+                    "loss": float(loss),
+                    "learning_rate": rate,
+                    "grad_norm": float(norm),
+                    "tokens_per_second": tokens / seconds,
+                    "rows_per_second": len(chosen) / seconds,
+                    "seconds_left": progress.seconds / progress.step * (settings.num_steps - progress.step),
+                },
+            )
+        if progress.step % settings.eval_steps == 0 or progress.step == settings.num_steps:
+            evaluate()
+        if progress.step % settings.save_steps == 0 and progress.step < settings.num_steps:
+            saved = save_checkpoint(checkpoints, model, optimizer, progress, best)
+            log.write("checkpoint", {"step": progress.step, "path": saved.name})
+
+    if stopped_by is not None:
+        saved = save_checkpoint(checkpoints, model, optimizer, progress, best)
+        log.write("stopped", {"step": progress.step, "signal": stopped_by, "checkpoint": saved.name})
+        return Finished(progress, stopped_by, reason)
+    if best is not None:
+        restore(model, best)
+    model.eval()
+    log.write("train_end", {"reason": reason, **asdict(progress)})
+    return Finished(progress, None, reason)

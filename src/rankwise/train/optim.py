@@ -1,0 +1,56 @@
+"""AdamW and the learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class OptimSettings:
+    """Hugging Face's names and meanings."""
+
+    optim: str
+    learning_rate: float
+    weight_decay: float
+    adam_beta1: float
+    adam_beta2: float
+    adam_epsilon: float
+    lr_scheduler_type: str
+    warmup_ratio: float
+    max_grad_norm: float
+
+
+def make_optimizer(parameters: Iterable[torch.nn.Parameter], settings: OptimSettings) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
+        parameters,
+        lr=settings.learning_rate,
+        betas=(settings.adam_beta1, settings.adam_beta2),
+        eps=settings.adam_epsilon,
+        weight_decay=settings.weight_decay,
+        fused=settings.optim == "adamw_torch_fused",
+    )
+
+
+def warmup_steps(settings: OptimSettings, num_steps: int) -> int:
+    return math.ceil(settings.warmup_ratio * num_steps)
+
+
+def learning_rate_at(step: int, num_steps: int, settings: OptimSettings) -> float:
+    """The rate of optimizer step `step` (from 0): a linear warm-up that never wastes a step on zero, then the schedule."""
+    warmup = warmup_steps(settings, num_steps)
+    if settings.lr_scheduler_type == "constant":
+        return settings.learning_rate
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, num_steps - warmup)
+    if settings.lr_scheduler_type == "constant_with_warmup":
+        factor = 1.0
+    elif settings.lr_scheduler_type == "linear":
+        factor = 1.0 - progress
+    else:
+        factor = 0.5 * (1.0 + math.cos(math.pi * progress))
+    return settings.learning_rate * factor

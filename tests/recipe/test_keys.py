@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from rankwise.recipe.keys import FOREIGN, FOREIGN_SECTIONS, LEAVES, SECTIONS, accepts, spellings, unknown_key
+
+
+def test_names_of_other_tools_lead_to_keys_there_are() -> None:
+    assert len(FOREIGN) > 20
+    assert set(FOREIGN.values()) <= set(LEAVES)
+    assert set(FOREIGN_SECTIONS.values()) <= set(SECTIONS)
+    own = {name for section in SECTIONS for name in spellings(section)}
+    assert not set(FOREIGN) & own
+
+
+def test_every_key_has_a_description_and_says_what_it_accepts() -> None:
+    assert len(LEAVES) > 40
+    for key, info in LEAVES.items():
+        assert info.description and not info.description.endswith("."), key
+        assert accepts(key) and "Annotated" not in accepts(key) and "typing" not in accepts(key), key
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("lora.r", "a whole number from 1 to 1024, or auto"),
+        ("lora.lora_alpha", "a number above 0, or auto"),
+        ("lora.lora_dropout", "a number of at least 0 and below 1, or auto"),
+        ("training.seed", "a whole number from 0 to 4294967295"),
+        ("training.warmup_ratio", "a number from 0 to 1, or auto"),
+        ("training.early_stopping_patience", "a whole number of at least 1, null, or auto"),
+        ("data.held_out", "text, a number above 0 and below 1, or null"),
+        ("lora.target_modules", "a list of names, all-linear, or auto"),
+        ("lora.init_lora_weights", "true, false, gaussian, or auto"),
+        ("shared_prefix", "false, or auto"),
+        ("tracking", "null (nothing else is supported)"),
+    ],
+)
+def test_bounds_are_said_in_words(key: str, words: str) -> None:
+    assert accepts(key) == words
+
+
+@pytest.mark.parametrize("key", LEAVES)
+def test_a_key_with_a_letter_too_many_leads_back(key: str) -> None:
+    section, _, name = key.rpartition(".")
+    if len(name) > 1:
+        assert f"did you mean {key}?" in unknown_key(section, name + "x")
+
+
+@pytest.mark.parametrize("key", [key for key in LEAVES if "." in key])
+def test_a_key_at_the_top_level_leads_to_its_section(key: str) -> None:
+    section, _, name = key.rpartition(".")
+    assert f"it belongs under {section}, as {key}" in unknown_key("", name)
+
+
+def test_reading_recipes_needs_no_heavy_package() -> None:
+    heavy = ("torch", "transformers", "peft", "numpy", "polars")
+    code = f"import sys, rankwise.recipe; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
