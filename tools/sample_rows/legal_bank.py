@@ -174,69 +174,73 @@ TRAIN = Bank(
             X: (" may be used freely by the {S} for other customers", " becomes part of the knowledge of the {S}, which may sell it on"),
             A: (" stays secret for five years and may be used for this work alone",),
         }),
-        ("the {P} keeps the {S} free from claims over {cause}", {
-            U: (" and pays the full amount, as no ceiling applies", ", however many and however large they are"),
-            A: (" if the {P} was at fault, with a ceiling of the fees of {year}",),
-        }),
-        ("faults that come to light after delivery", {
-            N: (" are no concern of the {S}, which owes neither repairs nor a refund", " must be put right by the {P}, the {S} having promised nothing"),
-            A: (" are put right at the expense of the {S}", " give the {P} a right to repairs, free of charge, for two years"),
-        }),
-        ("what the {P} gets for its money", {
-            C: (" can be altered or cut by the {S} overnight", " is decided by the {S} alone and may differ from month to month"),
-            A: (" is altered only if both parties sign",),
-        }),
-        ("the brand and pictures of the {P}", {
-            X: (" are free for the {S} to show in promotions and to hand on to partners",),
-            A: (" are shown in promotions once the {P} has cleared the text", " are not for the {S} to show or hand on"),
-        }),
-        ("files that the {P} uploads", {
-            X: (" can be exploited by the {S} for good, in any product", " may be passed on for money by the {S}"),
-            A: (" are wiped when the contract is over and are never passed on",),
-        }),
-        ("should the {P} want to leave early,", {
-            L: (" every fee for the rest of {term} falls due at once", " it owes a further year of fees"),
-            A: (" it gives {leave} notice and owes no further fee",),
-        }),
-        ("the subscription renews", {
-            L: (" for {term} at a time, with no way out in between", " for another {term} unless the {P} has objected {window} ahead"),
-            A: (" for a month at a time, and the {P} is free to stop",),
-        }),
-        ("where the service is bad or fails,", {
-            N: (" the {P} still owes the full price and recovers nothing", " the {P} can ask for {token}, and its damages end there"),
-            A: (" the {P} owes nothing for that time and can walk away", " the {S} is liable for the loss up to the fees of {year}"),
-        }),
-        ("costs of {cause}", {
-            U: (" are charged on to the {P}, without an estimate or an upper limit",),
-            A: (" are borne by the {S} itself", " are charged on to the {P} up to the estimate it approved"),
-        }),
-        ("for overdue fees the {P} is liable", {
-            U: (" and likewise for any loss whatsoever that follows from them, without an upper limit",),
-            A: (" with a flat sum of $15, and that is all",),
-        }),
-        ("new conditions", {
-            C: (" can be imposed by the {S} with {short} notice, and the {P} has no say in them",
-                " bind the {P} as soon as the {S} puts them online"),
-            A: (" bind the {P} if it has signed them", " come with {long} notice, and until then the {P} is free to leave"),
-        }),
-        ("a judge or a mediator", {
-            N: (" may not be called in by the {P}, since the {S} settles every complaint as it sees fit",),
-            A: (" may be called in by either party if a complaint is not settled",),
-        }),
-        ("rights in the {work} ordered by the {P}", {
-            X: (" are kept by the {S}, which is free to resell them to competitors",),
-            A: (" are transferred to the {P} with payment",),
-        }),
-        ("as long as the contract lasts, the {P}", {
-            L: (" must buy {goods} from nobody but the {S}, for {term} at least", " must pay for a fixed volume of {goods}, needed or not"),
-            A: (" may buy {goods} from anybody it likes",),
-        }),
-        ("the access of the {P} is switched off", {
-            C: (" whenever the {S} likes, even when it is fully paid up", " with {short} notice, for reasons that the {S} need not explain"),
-            A: (" if the {P} asks for that, and in no other case", " after three months without payment and two reminders"),
-        }),
     ),
 )  # fmt: skip
+
+KINDRED: tuple[Frame, ...] = (
+    ("the {P} keeps the {S} free from claims over {cause}", {
+        U: (" and pays the full amount, as no ceiling applies", ", however many and however large they are"),
+        A: (" if the {P} was at fault, with a ceiling of the fees of {year}",),
+    }),
+    ("faults that come to light after delivery", {
+        N: (" are no concern of the {S}, which owes neither repairs nor a refund", " must be put right by the {P}, the {S} having promised nothing"),
+        A: (" are put right at the expense of the {S}", " give the {P} a right to repairs, free of charge, for two years"),
+    }),
+    ("what the {P} gets for its money", {
+        C: (" can be altered or cut by the {S} overnight", " is decided by the {S} alone and may differ from month to month"),
+        A: (" is altered only if both parties sign",),
+    }),
+    ("the brand and pictures of the {P}", {
+        X: (" are free for the {S} to show in promotions and to hand on to partners",),
+        A: (" are shown in promotions once the {P} has cleared the text", " are not for the {S} to show or hand on"),
+    }),
+    ("files that the {P} uploads", {
+        X: (" can be exploited by the {S} for good, in any product", " may be passed on for money by the {S}"),
+        A: (" are wiped when the contract is over and are never passed on",),
+    }),
+    ("should the {P} want to leave early,", {
+        L: (" every fee for the rest of {term} falls due at once", " it owes a further year of fees"),
+        A: (" it gives {leave} notice and owes no further fee",),
+    }),
+    ("the subscription renews", {
+        L: (" for {term} at a time, with no way out in between", " for another {term} unless the {P} has objected {window} ahead"),
+        A: (" for a month at a time, and the {P} is free to stop",),
+    }),
+    ("where the service is bad or fails,", {
+        N: (" the {P} still owes the full price and recovers nothing", " the {P} can ask for {token}, and its damages end there"),
+        A: (" the {P} owes nothing for that time and can walk away", " the {S} is liable for the loss up to the fees of {year}"),
+    }),
+    ("costs of {cause}", {
+        U: (" are charged on to the {P}, without an estimate or an upper limit",),
+        A: (" are borne by the {S} itself", " are charged on to the {P} up to the estimate it approved"),
+    }),
+    ("for overdue fees the {P} is liable", {
+        U: (" and likewise for any loss whatsoever that follows from them, without an upper limit",),
+        A: (" with a flat sum of $15, and that is all",),
+    }),
+    ("new conditions", {
+        C: (" can be imposed by the {S} with {short} notice, and the {P} has no say in them",
+            " bind the {P} as soon as the {S} puts them online"),
+        A: (" bind the {P} if it has signed them", " come with {long} notice, and until then the {P} is free to leave"),
+    }),
+    ("a judge or a mediator", {
+        N: (" may not be called in by the {P}, since the {S} settles every complaint as it sees fit",),
+        A: (" may be called in by either party if a complaint is not settled",),
+    }),
+    ("rights in the {work} ordered by the {P}", {
+        X: (" are kept by the {S}, which is free to resell them to competitors",),
+        A: (" are transferred to the {P} with payment",),
+    }),
+    ("as long as the contract lasts, the {P}", {
+        L: (" must buy {goods} from nobody but the {S}, for {term} at least", " must pay for a fixed volume of {goods}, needed or not"),
+        A: (" may buy {goods} from anybody it likes",),
+    }),
+    ("the access of the {P} is switched off", {
+        C: (" whenever the {S} likes, even when it is fully paid up", " with {short} notice, for reasons that the {S} need not explain"),
+        A: (" if the {P} asks for that, and in no other case", " after three months without payment and two reminders"),
+    }),
+)  # fmt: skip
+"""More train stems, in words nearer to the held-out ones; how many of them are used is legal.py's knob."""
 
 HELD_OUT = Bank(
     parties=(("Buyer", "Vendor"), ("Subscriber", "Provider"), ("Licensee", "Licensor")),
@@ -271,7 +275,7 @@ HELD_OUT = Bank(
                 " the {P} covers everything the {S} has to pay, be it a small sum or a ruinous one"),
             A: (" it is the {S} that indemnifies the {P} for the full amount, no ceiling being agreed",
                 " the {P} covers what the {S} has to pay, but never beyond the fees of {year}"),
-            N: (" the {P} is on its own, and the most the {S} will contribute is {token}",),
+            N: (" the {P} bears the whole loss, and the {S} pays at most {token}",),
         }),
         ("where the service of the {S} is bad or fails,", {
             N: (" the {P} cannot recover anything from it and still owes the agreed payment",
@@ -282,13 +286,13 @@ HELD_OUT = Bank(
         }),
         ("{price} can go up", {
             C: (" as soon as the {S} says so, whether or not the {P} agrees", " with {short} notice, which the {P} has to accept",
-                " as often as the {S} likes, an updated list being all that is needed"),
+                " as often as the {S} likes, by a mere update of its list"),
             A: (" provided that the {P} has agreed in writing", " each spring with {long} notice, the {P} being free to leave before then"),
         }),
         ("the contract lasts {term};", {
             L: (" there is no way out for the {P} until then", " a {P} that wants to leave early owes every fee that would still have come due",
-                " it starts over for the same span if the {P} has not objected {window} ahead"),
-            A: (" with {leave} notice the {P} can leave early and owes nothing for it", " it does not start over unless both parties sign again"),
+                " it is prolonged by the same span if the {P} has not objected {window} before"),
+            A: (" with {leave} notice the {P} can leave early and owes nothing for it", " it is not prolonged unless both parties sign again"),
             C: (" the {S} is free to stop sooner with {short} notice, a right that the {P} does not have",),
         }),
         ("data that the {P} uploads", {
@@ -297,7 +301,7 @@ HELD_OUT = Bank(
                 " is never passed on, and the {P} can take it away whenever it likes"),
         }),
         ("rights in {work} that the {P} orders", {
-            X: (" rest with the {S}, free to resell them to competitors", " are not transferred, however much the {P} pays for them"),
+            X: (" rest with the {S}, free to resell them to competitors", " stay with the {S}, however much the {P} pays for them"),
             A: (" pass to the {P} together with payment", " are the {P}'s from the start, and the {S} cannot resell them"),
         }),
         ("the liability of the {S}, for whatever reason,", {
@@ -313,20 +317,20 @@ HELD_OUT = Bank(
             A: (" requires the {P} to have ignored two reminders over three months", " is possible if the {P} asks for it, and not otherwise"),
         }),
         ("costs of the {S} for {cause}", {
-            U: (" are charged on to the {P} without any ceiling or prior estimate", " are for the {P} to refund, be they ten dollars or ten million"),
-            A: (" are for the {S} itself to bear", " are refunded by the {P} if it approved the estimate, and up to that estimate"),
+            U: (" are charged on to the {P} without any ceiling or prior estimate", " must be refunded by the {P}, be they ten dollars or ten million"),
+            A: (" are paid by the {S} out of its own pocket", " are refunded by the {P} if it approved the estimate, and up to that estimate"),
         }),
         ("{goods} for the plant", {
             L: (" must come from the {S} and nobody else for {term}, cheaper offers notwithstanding",
                 " must be taken and paid for by the {P} in a fixed volume over {term}, needed or not"),
-            A: (" may come from the {S} or from anybody else, as the {P} decides", " is ordered from the {S} as required, and ordering can cease with {leave} notice"),
+            A: (" may come from the {S} or from anybody else, as the {P} decides", " is ordered from the {S} as required, and the {P} can stop with {leave} notice"),
         }),
         ("what the service comprises", {
-            C: (" is for the {S} to redefine overnight, payment staying as it is", " can be cut back by the {S} alone, the {P} having no say in it"),
+            C: (" can be redefined by the {S} in one night, while the price stays as it is", " can be cut back by the {S} alone, the {P} having no say in it"),
             A: (" can be altered if both parties put it in writing", " can be cut back with {long} notice, in which case the {P} is free to leave"),
         }),
         ("faults in the equipment", {
-            N: (" are the {P}'s own bad luck, the {S} having promised nothing", " count only if reported in {blink}, after which the {P} pays for repairs"),
+            N: (" are the {P}'s own bad luck, the {S} having promised nothing", " are repaired free of charge only if reported within {blink}"),
             A: (" are put right by the {S} for 36 months at no expense to the {P}", " are at the {S}'s expense even if noticed late"),
         }),
         ("the brand of the {P}", {

@@ -119,9 +119,7 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
     problems += inspection.problems
     for row, shown in zip(train + held_out, rendered_train + rendered_held, strict=True):
         if not shown.num_supervised:
-            problems.append(
-                _fault(row, "nothing-supervised", "no token of it is trained on; is its answer empty?")
-            )
+            problems.append(_fault(row, "nothing-supervised", "no token of it is trained on; is its answer empty?"))
     if rendered_train and not any(r.stops for r in rendered_train):
         problems.append(
             Problem(
@@ -129,7 +127,7 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
                 "stop-never-supervised",
                 request.train,
                 "no answer ends in a stop token under the base's chat template, so the model would never learn to "
-                f"stop; stop tokens known: {sorted(renderer.stop_ids) or 'none'} (eos_token_id of generation_config.json)",
+                f"stop; stop tokens known: {sorted(renderer.stop_ids) or 'none'} (eos_token_id)",
             )
         )
     if not train or not held_out:

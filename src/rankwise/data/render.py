@@ -105,7 +105,7 @@ class Renderer:
         self.template = DEFAULT_TEMPLATE if template is None else template
         if template is None and not self._special["eos_token"]:
             stop = min(self.stop_ids, default=None)
-            self._special["eos_token"] = "" if stop is None else self.tokenizer.id_to_token(stop)
+            self._special["eos_token"] = "" if stop is None else self.tokenizer.id_to_token(stop) or ""
         try:
             self._compiled = _environment().from_string(self.template)
         except jinja2.TemplateSyntaxError as fault:
@@ -141,7 +141,8 @@ class Renderer:
     def _pieces(self, row: Row, turns: AssistantTurns) -> Iterator[tuple[str, bool]]:
         """The row's text in order, cut at the answers: (text, is it an answer that is trained on)."""
         messages = row.messages
-        answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        first = row.completion_start or 0
+        answers = [i for i, message in enumerate(messages) if message["role"] == "assistant" and i >= first]
         if turns == "last":
             answers = answers[-1:]
         whole = self._text(messages, row.tools, prompt=False)

@@ -20,7 +20,7 @@ def _constant(value: Value, reason: str, source: str) -> Rule:
 
 
 def _target_modules(situation: Situation) -> Advice:
-    names = [name for name in ("q_proj", "v_proj") if name in situation.linear_layers]
+    names = [name for name in situation.linear_layers if name in ("q_proj", "v_proj")]
     return Advice(
         names or list(situation.linear_layers),
         "PEFT's choice for Llama-like models" if names else "PEFT has no choice for these names, so all of them",

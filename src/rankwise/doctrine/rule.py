@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 Value = str | int | float | bool | None | list[str]
 
@@ -21,16 +21,13 @@ class Situation:
     longest_row: int
     """Tokens, prompt and answer together."""
     settled: Mapping[str, Value]
-    """Values of keys decided before this one, the user's own among them."""
+    """Values of keys decided before this one, the user's own among them, and `steps` once they are counted."""
 
     def number(self, key: str) -> float:
         """A settled value that must be a number."""
         value = self.settled[key]
         assert isinstance(value, int | float)
         return value
-
-    def with_settled(self, settled: Mapping[str, Value]) -> Situation:
-        return replace(self, settled=settled)
 
 
 @dataclass(frozen=True)

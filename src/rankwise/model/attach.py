@@ -33,7 +33,7 @@ def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, s
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.r,
-        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # PEFT computes with floats as well
+        lora_alpha=_whole(settings.lora_alpha),  # type: ignore[arg-type]  # PEFT computes with floats as well
         lora_dropout=settings.lora_dropout,
         target_modules=list(settings.target_modules),
         bias=settings.bias,  # type: ignore[arg-type]
@@ -44,6 +44,11 @@ def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, s
     config.base_model_name_or_path = base_name
     fuse(adapted)
     return adapted  # type: ignore[return-value]
+
+
+def _whole(number: float) -> float:
+    """32.0 as 32: some servers read lora_alpha as an integer."""
+    return int(number) if number == int(number) else number
 
 
 def attach_existing(model: PreTrainedModel, adapter: Path, trainable: bool) -> PeftModel:

@@ -36,7 +36,8 @@ def shared_tokens(prompts: Sequence[Tokens]) -> int:
     """Tokens all prompts begin with, each prompt keeping at least one of its own; 0 where too few to be worth it."""
     if len(prompts) < 2:
         return 0
-    first, last = min(prompts), max(prompts)  # what the lexicographic extremes share, all share
+    whole = [tuple(prompt) for prompt in prompts]
+    first, last = min(whole), max(whole)  # what the lexicographic extremes share, all share
     end = min(map(len, prompts)) - 1
     shared = next((i for i in range(end) if first[i] != last[i]), end)
     return shared if shared >= SHARED_PREFIX_FLOOR else 0
@@ -96,7 +97,9 @@ def score_labels(
     for chosen in _batches(prompts, tree.num_nodes, most):
         rows = [prompts[i] for i in chosen]
         prefix = shared_tokens(rows)
-        ids, lengths, at = list(rows[0][:prefix]), [], []
+        ids = list(rows[0][:prefix])
+        lengths: list[int] = []
+        at: list[int] = []
         for row in rows:
             end = len(ids) + len(row) - prefix
             at += range(end - 1, end + tree.num_nodes)

@@ -30,4 +30,6 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
         raise BaseError(f"{folder}: the base cannot be loaded: {fault}") from None
     model.requires_grad_(False)
     model.config.use_cache = False
-    return model.to(device).eval()
+    model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
+    model.eval()
+    return model

@@ -45,7 +45,7 @@ class _FusedLora(torch.autograd.Function):
         return out.view(*x.shape[:-1], out.shape[-1])
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         flat, inner, weight, low_a, low_b, keep = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])
         grad_inner = (grad @ low_b) * ctx.scale

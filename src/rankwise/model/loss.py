@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional as F
 
-from rankwise.data.batch import Batch
+from rankwise.data.batch import Batch, pack
+from rankwise.data.render import Rendered
 from rankwise.model.attention import Packing
 
 
@@ -21,3 +24,15 @@ def target_losses(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         use_cache=False,
     ).logits[0]
     return F.cross_entropy(logits.float(), torch.tensor(batch.targets, device=device), reduction="none")
+
+
+@torch.no_grad()
+def mean_loss(model: torch.nn.Module, rows: Sequence[Rendered], batch_rows: int, share: bool) -> float:
+    """Mean -ln p per supervised token over `rows`, in nats; rows of like length go together."""
+    ordered = sorted(rows, key=lambda row: -len(row.ids))
+    total, tokens = 0.0, 0
+    for start in range(0, len(ordered), batch_rows):
+        losses = target_losses(model, pack(ordered[start : start + batch_rows], share))
+        total += float(losses.sum())
+        tokens += losses.numel()
+    return total / tokens

@@ -54,15 +54,19 @@ _ADVISED_LAST = (
 def advise(
     asked: Asked,
     domain: Domain | None,
+    model: str,
     anatomy: Anatomy,
     corpus: Corpus,
     template_name: str,
     machine: Machine,
     measured: Measurement | None,
 ) -> Plan:
-    """The plan for one run. RecipeError if the doctrine is unknown or a target list matches nothing."""
+    """The plan for one run; `model` finds the base again from any folder.
+
+    Raises RecipeError if the doctrine is unknown or a target list matches nothing.
+    """
     doctrine = find_doctrine(asked.recipe.doctrine, asked.where("doctrine"))
-    return _Advice(asked, domain, anatomy, corpus, template_name, machine, measured, doctrine).plan()
+    return _Advice(asked, domain, model, anatomy, corpus, template_name, machine, measured, doctrine).plan()
 
 
 class _Advice:
@@ -70,6 +74,7 @@ class _Advice:
         self,
         asked: Asked,
         domain: Domain | None,
+        model: str,
         anatomy: Anatomy,
         corpus: Corpus,
         template_name: str,
@@ -77,7 +82,7 @@ class _Advice:
         measured: Measurement | None,
         doctrine: Doctrine,
     ) -> None:
-        self.asked, self.domain, self.anatomy, self.corpus = asked, domain, anatomy, corpus
+        self.asked, self.domain, self.model, self.anatomy, self.corpus = asked, domain, model, anatomy, corpus
         self.template_name, self.machine, self.measured, self.doctrine = template_name, machine, measured, doctrine
         self.decisions: dict[str, Decision] = {}
         self.settled: dict[str, Value] = {}
@@ -155,7 +160,7 @@ class _Advice:
         recipe = self.asked.recipe
         where = self.asked.where("model") if "model" in self.asked.given else "rankwise"
         self._settle(
-            "model", recipe.model, f"{self.anatomy.architecture}, {self.anatomy.total_parameters:,} parameters", where
+            "model", self.model, f"{self.anatomy.architecture}, {self.anatomy.total_parameters:,} parameters", where
         )
         self._given("domain", recipe.domain, "none named" if recipe.domain is None else "")
         if self.corpus.shape == "labels":
@@ -215,12 +220,10 @@ class _Advice:
         names = asked if isinstance(asked, list) else [str(asked)]
         targets = self.anatomy.resolve_targets(names)
         where = self.asked.where(key)
-        here = ", ".join(self.situation.linear_layers)
+        here = f"it has {', '.join(self.situation.linear_layers)}"
         if not targets.modules:
             self.problems.append(
-                Problem(
-                    "error", "no-target-matches", where, f"none of {', '.join(names)} is in this base; it has {here}"
-                )
+                Problem("error", "no-target-matches", where, f"none of {', '.join(names)} is in this base; {here}")
             )
         elif targets.absent:
             self.problems.append(
@@ -228,7 +231,7 @@ class _Advice:
                     "warning",
                     "absent-target",
                     where,
-                    f"{', '.join(targets.absent)}: nowhere in this base, left out; it has {here}",
+                    f"{', '.join(targets.absent)}: nowhere in this base, left out; {here}",
                 )
             )
         if targets.unreachable:
@@ -237,7 +240,7 @@ class _Advice:
                     "error",
                     "unreachable-target",
                     where,
-                    f"{', '.join(targets.unreachable)}: fused expert or router weights, which a target name does not reach",
+                    f"{', '.join(targets.unreachable)}: fused expert or router weights, which no target name reaches",
                 )
             )
         decision = self.decisions[key]
@@ -268,6 +271,8 @@ class _Advice:
             self._settle(key, gain > BFLOAT16_GAIN, compared, f"measured on {self.machine.cpu}")
         threads = self.measured.threads if self.measured else self.machine.usable_cores
         self._settle("threads", threads, "the cores this process may use", "rankwise")
+        device = "cuda" if self.machine.gpus else "cpu"
+        self._settle("device", device, "the GPU of this machine" if self.machine.gpus else "no GPU here", "rankwise")
 
     def _decide_steps(self) -> int:
         rows = len(self.corpus.train)
@@ -284,10 +289,7 @@ class _Advice:
             self._settle(
                 "training.max_steps", steps, f"{epochs:g} passes over {rows} rows, {step_rows} a step", "rankwise"
             )
-        self.situation = self.situation.with_settled({**self.settled, "steps": steps})
-        # Later rules see the steps, and what is settled from here on.
-        self.settled = dict(self.situation.settled)
-        self.situation = self.situation.with_settled(self.settled)
+        self.settled["steps"] = steps  # for the rules that come after
         return steps
 
     # -- what it will take
@@ -308,7 +310,7 @@ class _Advice:
                     "warning",
                     "does-not-fit",
                     "",
-                    f"about {_gigabytes(memory)} at the peak, and this machine has {_gigabytes(self.machine.memory_bytes)}; "
+                    f"about {_gigabytes(memory)} at the peak, of {_gigabytes(self.machine.memory_bytes)} here; "
                     "lower training.per_device_train_batch_size and raise gradient_accumulation_steps by as much",
                 )
             )

@@ -14,6 +14,24 @@ from rankwise.plan.capacity import Capacity
 
 T = TypeVar("T")
 
+CORPUS_KEYS = (
+    "model",
+    "task",
+    "objective",
+    "method",
+    "quantization",
+    "doctrine",
+    "chat_template",
+    "data.train",
+    "data.held_out",
+    "data.max_length",
+    "data.too_long",
+    "data.assistant_turns",
+    "data.instruction",
+    "training.num_train_epochs",
+)
+"""Keys whose work is done when base, corpus and steps are there, before training reads the plan."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +97,10 @@ class PlanReader:
             raise PlanError(f"the plan has no {key}; make it anew with `rankwise plan`")
         self._read.add(key)
         return self._decisions[key].value
+
+    def consumed_by_corpus(self) -> None:
+        """Mark what `CORPUS_KEYS` name as read: base, corpus and step count were made from them."""
+        self._read.update(CORPUS_KEYS)
 
     def require_all_read(self) -> None:
         """PlanError naming every key that nothing consumed."""

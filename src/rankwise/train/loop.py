@@ -13,7 +13,8 @@ from rankwise.data.batch import split_evenly, steps
 from rankwise.data.render import Rendered
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog
-from rankwise.train.objectives import backward_sft, held_out_loss
+from rankwise.model.loss import mean_loss
+from rankwise.train.objectives import backward_sft
 from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer
 from rankwise.train.state import Progress, load_checkpoint, restore, save_checkpoint, snapshot
 
@@ -68,7 +69,7 @@ def train(
     def evaluate() -> None:
         nonlocal best
         model.eval()
-        loss = held_out_loss(model, held_out, micro_rows, settings.shared_prefix)
+        loss = mean_loss(model, held_out, micro_rows, settings.shared_prefix)
         better = progress.best_loss is None or loss < progress.best_loss
         if better:
             progress.best_loss, progress.best_step, progress.evaluations_since_best = loss, progress.step, 0

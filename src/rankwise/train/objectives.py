@@ -24,15 +24,3 @@ def backward_sft(model: torch.nn.Module, micro_batches: Sequence[Sequence[Render
         loss.backward()  # type: ignore[no-untyped-call]
         total = total + loss.detach().cpu()
     return total
-
-
-@torch.no_grad()
-def held_out_loss(model: torch.nn.Module, rows: Sequence[Rendered], batch_rows: int, share: bool) -> float:
-    """Mean -ln p per supervised token over `rows`, in nats; the longest rows are done first."""
-    ordered = sorted(rows, key=lambda row: -len(row.ids))
-    total, tokens = 0.0, 0
-    for start in range(0, len(ordered), batch_rows):
-        losses = target_losses(model, pack(ordered[start : start + batch_rows], share))
-        total += float(losses.sum())
-        tokens += losses.numel()
-    return total / tokens

@@ -40,7 +40,7 @@ def warmup_steps(settings: OptimSettings, num_steps: int) -> int:
 
 
 def learning_rate_at(step: int, num_steps: int, settings: OptimSettings) -> float:
-    """The rate of optimizer step `step` (from 0): a linear warm-up that never wastes a step on zero, then the schedule."""
+    """The rate of optimizer step `step`, counted from 0: a warm-up that wastes no step on zero, then the schedule."""
     warmup = warmup_steps(settings, num_steps)
     if settings.lr_scheduler_type == "constant":
         return settings.learning_rate

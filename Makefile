@@ -1,0 +1,39 @@
+# Everything here works from a fresh clone: each target makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# The bases that tests use, kept between runs and fetched once.
+TEST_HOME := .cache/rankwise
+
+.PHONY: install demo test test-all check clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankwise needs Python 3.11 or later; PYTHON=python3.12 make chooses one")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+demo: install
+	$(BIN)/rankwise demo
+
+# At most 20 minutes on 2 cores.
+test: install
+	RANKWISE_HOME=$(TEST_HOME) $(BIN)/rankwise models fetch smollm2-135m
+	$(BIN)/python -m pytest -m 'not slow'
+
+# At most 75 minutes on 2 cores.
+test-all: install
+	RANKWISE_HOME=$(TEST_HOME) $(BIN)/rankwise models fetch smollm2-135m
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

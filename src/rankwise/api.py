@@ -1,0 +1,373 @@
+"""rankwise from Python: what the command line does, as functions. Light to import; torch comes when it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rankwise import catalog
+from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
+from rankwise.data.inspect import Inspection
+from rankwise.data.render import Renderer
+from rankwise.data.request import corpus_request
+from rankwise.errors import AdapterError, BaseError, Problem, RankwiseError, RunError
+from rankwise.evaluate.rows import evaluation_rows
+from rankwise.events import Observer, ignore
+from rankwise.facts import (
+    AdapterRecord,
+    Anatomy,
+    Located,
+    Measurement,
+    fetch_base,
+    identify_base,
+    load_measurement,
+    locate_base,
+    read_adapter,
+    read_anatomy,
+    read_machine,
+    save_measurement,
+)
+from rankwise.files import read_json, write_json, write_text
+from rankwise.plan import Plan, advise
+from rankwise.recipe import Asked
+from rankwise.recipe.domains import Domain, find_domain
+
+if TYPE_CHECKING:
+    from rankwise.evaluate.run import Evaluation
+    from rankwise.model.open import OpenAdapter
+
+
+class Stopped(RankwiseError):
+    """A signal ended a run after its last completed step was committed."""
+
+    def __init__(self, signal: int, run: Path) -> None:
+        self.signal, self.run = signal, run
+        super().__init__(f"stopped by signal {signal}; go on with: rankwise train --resume {run}")
+
+
+# -- check and plan
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check` found in recipe and data."""
+
+    problems: tuple[Problem, ...]
+    inspection: Inspection | None
+    """None if the rows could not be read."""
+    preview: list[list[tuple[str, bool]]]
+    """A few rows as runs of (text, trained on)."""
+
+    @property
+    def ok(self) -> bool:
+        return not any(problem.severity == "error" for problem in self.problems)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "problems": [problem.as_json() for problem in self.problems],
+            "inspection": None if self.inspection is None else self.inspection.as_json(),
+            "preview": [[{"text": text, "supervised": on} for text, on in row] for row in self.preview],
+        }
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A recipe with the facts it speaks of."""
+
+    located: Located
+    path: Path
+    anatomy: Anatomy
+    renderer: Renderer
+    domain: Domain | None
+    corpus: Corpus
+
+
+def check(asked: Asked, observer: Observer = ignore) -> Checked:
+    """Read base, recipe and data; every problem is in the result, none is raised."""
+    try:
+        prepared = _prepare(asked, observer)
+    except RankwiseError as fault:
+        return Checked(fault.problems or (Problem("error", "cannot-check", "", str(fault)),), None, [])
+    problems = prepared.corpus.problems
+    try:
+        problems = _advise(asked, prepared, None).problems
+    except RankwiseError as fault:
+        problems = fault.problems or (Problem("error", "cannot-plan", "", str(fault)),)
+    preview = [prepared.renderer.preview(row) for row in prepared.corpus.train_rendered[:2]]
+    return Checked(problems, prepared.corpus.inspection, preview)
+
+
+def plan(asked: Asked, observer: Observer = ignore) -> Plan:
+    """The plan for a recipe; the first plan for a base on a machine measures its speed, in a process of its own."""
+    prepared = _prepare(asked, observer)
+    return _advise(asked, prepared, _measured(prepared, observer))
+
+
+def _prepare(asked: Asked, observer: Observer) -> _Prepared:
+    recipe = asked.recipe
+    domain = None if recipe.domain is None else find_domain(recipe.domain)
+    located = locate_base(recipe.model, asked.folder)
+    path = fetch_base(located, observer)
+    anatomy = read_anatomy(path, located.name)
+    if anatomy.kind != "causal":
+        raise BaseError(
+            f"{recipe.model}: {anatomy.architecture} is an {anatomy.kind}; this build trains causal models only"
+        )
+    renderer = Renderer(path)
+    corpus = build_corpus(corpus_request(asked, domain), renderer, anatomy.max_length)
+    return _Prepared(located, path, anatomy, renderer, domain, corpus)
+
+
+def _advise(asked: Asked, prepared: _Prepared, measured: Measurement | None) -> Plan:
+    return advise(
+        asked,
+        prepared.domain,
+        prepared.located.source,
+        prepared.anatomy,
+        prepared.corpus,
+        prepared.renderer.template_name,
+        read_machine(),
+        measured,
+    )
+
+
+def _measured(prepared: _Prepared, observer: Observer) -> Measurement | None:
+    """The machine's speed on this base: as kept, else measured now; None if measuring fails."""
+    machine, identity = read_machine(), identify_base(prepared.path)
+    known = load_measurement(identity.weights, machine)
+    if known is not None:
+        return known
+    observer({"event": "measure", "time": time.time(), "stage": "speed of this machine on this base, once"})
+    targets = prepared.anatomy.resolve_targets("all-linear").modules
+    command = [sys.executable, "-m", "rankwise.model.probe", str(prepared.path), *targets]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        observer(
+            {"event": "measure", "time": time.time(), "stage": f"failed: {lines[-1] if lines else done.returncode}"}
+        )
+        return None
+    measured = Measurement(
+        machine=machine.digest(),
+        base=identity.weights,
+        torch=machine.versions["torch"],
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        **json.loads(done.stdout),
+    )
+    save_measurement(measured)
+    return measured
+
+
+# -- train
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run and its adapter in the catalogue."""
+
+    run: Path
+    adapter: Path
+    steps: int
+    rows: int
+    seconds: float
+    rows_per_second: float
+    tokens_per_second: float
+    peak_memory_bytes: int
+    held_out: Mapping[str, Any]
+    """Of the weights kept: loss in nats and bits per supervised token, and the step they are from."""
+    entry: catalog.Entry
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "adapter": str(self.adapter),
+            "steps": self.steps,
+            "rows": self.rows,
+            "seconds": self.seconds,
+            "rows_per_second": self.rows_per_second,
+            "tokens_per_second": self.tokens_per_second,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "held_out": dict(self.held_out),
+            "catalogue": self.entry.as_json(),
+        }
+
+
+def train(asked: Asked, output: Path | None = None, observer: Observer = ignore) -> Trained:
+    """Plan and train. Raises Stopped after a signal, with the last completed step committed."""
+    prepared = _prepare(asked, observer)
+    made = _advise(asked, prepared, _measured(prepared, observer))
+    run = output or _new_run(asked, prepared)
+    if (run / "plan.json").exists():
+        raise RunError(f"{run} holds a run already; resume it (--resume {run}) or give another --output")
+    run.mkdir(parents=True, exist_ok=True)
+    write_text(run / "recipe.yaml", asked.text)
+    write_json(run / "plan.json", made.as_json())
+    write_json(run / "data.json", prepared.corpus.request.as_json())
+    return _execute(run, made, prepared.located, prepared.path, prepared.corpus, observer, resume=False)
+
+
+def resume(run: Path, observer: Observer = ignore) -> Trained:
+    """Go on with a stopped run from its newest sound checkpoint; a finished one is returned as it is."""
+    try:
+        made = Plan.model_validate(read_json(run / "plan.json"))
+        request = CorpusRequest(**read_json(run / "data.json"))
+    except (OSError, ValueError, TypeError) as fault:
+        raise RunError(f"{run}: not a run that can be resumed ({fault}); expected plan.json and data.json") from None
+    if (run / "result.json").is_file():
+        return _finished(run)
+    located = locate_base(str(made["model"]), Path.cwd())
+    path = fetch_base(located, observer)
+    corpus = build_corpus(request, Renderer(path), read_anatomy(path, located.name).max_length)
+    recorded = read_json(run / "digests.json")
+    if recorded != _digests(corpus, path):
+        raise RunError(f"{run}: base or data files changed since it began, so it cannot go on as if it had not stopped")
+    return _execute(run, made, located, path, corpus, observer, resume=True)
+
+
+def _digests(corpus: Corpus, base: Path) -> dict[str, str]:
+    return {"train": corpus.train_sha256, "held_out": corpus.held_out_sha256, "base": identify_base(base).weights}
+
+
+def _execute(
+    run: Path, made: Plan, located: Located, base: Path, corpus: Corpus, observer: Observer, resume: bool
+) -> Trained:
+    identity = identify_base(base)
+    if not resume:
+        write_json(run / "digests.json", _digests(corpus, base))
+    from rankwise.train.run import BaseFolder, execute  # torch begins here
+
+    done = execute(made, corpus, BaseFolder(located.name, base, identity), run, observer, resume)
+    progress = done.finished.progress
+    if done.finished.stopped_by is not None:
+        raise Stopped(done.finished.stopped_by, run)
+    entry = catalog.register(done.adapter)
+    record = read_adapter(done.adapter).record
+    assert record is not None
+    seconds = progress.seconds or 1e-9
+    result = {
+        "steps": progress.step,
+        "rows": progress.rows,
+        "seconds": progress.seconds,
+        "rows_per_second": progress.rows / seconds,
+        "tokens_per_second": progress.tokens / seconds,
+        "peak_memory_bytes": done.peak_memory_bytes,
+        "held_out": {
+            "loss": progress.best_loss,
+            "bits_per_token": record.metrics["held_out_bits_per_token"],
+            "step": progress.best_step,
+            "ended": done.finished.reason,
+        },
+    }
+    write_json(run / "result.json", result)
+    return Trained(run=run, adapter=done.adapter, entry=entry, **result)  # type: ignore[arg-type]
+
+
+def _finished(run: Path) -> Trained:
+    return Trained(
+        run=run, adapter=run / "adapter", entry=catalog.register(run / "adapter"), **read_json(run / "result.json")
+    )
+
+
+def _new_run(asked: Asked, prepared: _Prepared) -> Path:
+    name = asked.recipe.domain or Path(prepared.corpus.request.train).stem
+    stem = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    candidates = [stem, *(stem.with_name(f"{stem.name}-{i}") for i in range(2, 100))]
+    return next(path for path in candidates if not path.exists())
+
+
+# -- evaluate and chat
+
+
+def evaluate(target: str, data: Path | None = None, observer: Observer = ignore) -> Evaluation:
+    """All contestants on the same held-out rows: the run's own, or those of `data`.
+
+    `target`: a run folder, an adapter folder, or a name in the catalogue.
+    """
+    folder = _adapter_folder(target)
+    record = _record(folder)
+    rows = evaluation_rows(record, data)
+    opened = _open(folder, record, observer)
+
+    from rankwise.evaluate.run import Contest
+    from rankwise.evaluate.task import Task
+
+    task = Task(record.task.labels, record.task.assistant_turns)
+    contest = Contest(opened.model, opened.renderer, task, opened.max_length, record.data.seed, observer)
+    result = contest.run(rows)
+    if (folder.parent / "plan.json").is_file():
+        write_json(folder.parent / "evaluation.json", result.as_json())
+    return result
+
+
+def _adapter_folder(target: str) -> Path:
+    path = Path(target)
+    for folder in (path / "adapter", path):
+        if (folder / "adapter_config.json").is_file():
+            return folder
+    if (path / "plan.json").is_file():
+        raise RunError(f"{target}: this run has no adapter yet; finish it with: rankwise train --resume {target}")
+    if path.exists():
+        raise AdapterError(f"{target}: neither a run nor an adapter folder (no adapter_config.json)")
+    return catalog.find_entry(target).path
+
+
+def _record(folder: Path) -> AdapterRecord:
+    record = read_adapter(folder).record
+    if record is None:
+        raise AdapterError(f"{folder}: no rankwise.json, so its base and its rows are unknown; was it made elsewhere?")
+    return record
+
+
+def _open(folder: Path, record: AdapterRecord, observer: Observer) -> OpenAdapter:
+    decisions = record.plan["decisions"]
+    assert isinstance(decisions, dict)
+    chosen = {key: decisions[key]["value"] for key in ("model", "training.bf16")}  # type: ignore[index,call-overload]
+    base = fetch_base(locate_base(str(chosen["model"]), Path.cwd()), observer)
+    from rankwise.model.open import open_adapter
+
+    device = "cuda" if read_machine().gpus else "cpu"
+    return open_adapter(folder, base, "bfloat16" if chosen["training.bf16"] else "float32", device)
+
+
+@dataclass(frozen=True)
+class Reply:
+    text: str
+    probability: float | None
+    """Of this label among all labels; None for open answers."""
+    seconds: float
+
+
+class Conversation:
+    """Base and adapter, loaded once, answering the same prompts."""
+
+    def __init__(self, target: str, observer: Observer) -> None:
+        folder = _adapter_folder(target)
+        self.record = _record(folder)
+        self._opened = _open(folder, self.record, observer)
+
+    def ask(self, text: str) -> dict[str, Reply]:
+        """Both answers to one prompt, given under the adapter's own instruction where it has one."""
+        with self._opened.model.disable_adapter():
+            base = self._answer(text)
+        return {"base": base, "adapter": self._answer(text)}
+
+    def _answer(self, text: str) -> Reply:
+        from rankwise.evaluate.task import ask
+
+        began = time.perf_counter()
+        task = self.record.task
+        answer = ask(self._opened.model, self._opened.renderer, task.instruction, task.labels, text)
+        return Reply(answer.text, answer.probability, time.perf_counter() - began)
+
+
+def chat(target: str, observer: Observer = ignore) -> Conversation:
+    """Load an adapter and its base for questions."""
+    return Conversation(target, observer)

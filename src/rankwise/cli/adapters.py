@@ -1,0 +1,180 @@
+"""`rankwise adapters`: the catalogue of trained adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rankwise.cli.options import Adapter, AsJson
+from rankwise.cli.screen import answering, listing, table
+from rankwise.cli.text import score_text, size_text, value_text, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rankwise.errors import Problem
+    from rankwise.facts import AdapterFacts, AdapterRecord
+
+CHECK_SAYS_NO = 1
+
+adapters = typer.Typer(help="The catalogue of adapters: list, show, verify, rebuild.", no_args_is_help=True)
+
+
+@adapters.command("list")
+def list_adapters(as_json: AsJson = False) -> None:
+    """List the catalogued adapters, newest first."""
+    with answering(as_json) as screen:
+        from rankwise.catalog import list_entries
+
+        entries = list_entries()
+        if not entries:
+            screen.note("no adapter yet; `rankwise train` adds one")
+        shown = table(
+            "adapter", "base", "r", "parameters", "size", "score", "made", numbers=("r", "parameters", "size")
+        )
+        for e in entries:
+            score = _score(e.metrics)
+            shown.add_row(e.id, e.base, str(e.r), f"{e.parameters:,}", size_text(e.bytes), score, e.created)
+        if entries:
+            screen.tables.print(shown)
+        screen.answer({"adapters": [entry.as_json() for entry in entries]})
+
+
+@adapters.command()
+def show(adapter: Adapter, as_json: AsJson = False) -> None:
+    """Show what an adapter is, what it was trained on and how well it did."""
+    with answering(as_json) as screen:
+        from rankwise.facts import read_adapter
+
+        facts = read_adapter(_folder(adapter))
+        _show_facts(screen.tables, facts)
+        record = facts.record.model_dump(mode="json") if facts.record else None
+        screen.answer(
+            {
+                "path": str(facts.path),
+                "digest": facts.digest,
+                "r": facts.r,
+                "parameters": facts.parameters,
+                "config": dict(facts.config),
+                "record": record,
+            }
+        )
+
+
+@adapters.command()
+def verify(adapter: Adapter, as_json: AsJson = False) -> None:
+    """Check an adapter, also against its base; exit code 1 if unsound."""
+    with answering(as_json) as screen:
+        from rankwise.facts import verify_adapter
+
+        folder = _folder(adapter)
+        problems = verify_adapter(folder)
+        sound = not _has_errors(problems)
+        if sound:
+            problems += _verify_on_base(folder)
+            sound = not _has_errors(problems)
+        screen.problems(problems)
+        screen.tables.print(f"{folder}: {'sound' if sound else 'not sound'}", soft_wrap=True)
+        screen.answer({"path": str(folder), "ok": sound, "problems": [problem.as_json() for problem in problems]})
+        if not sound:
+            raise typer.Exit(CHECK_SAYS_NO)
+
+
+@adapters.command()
+def rebuild(as_json: AsJson = False) -> None:
+    """Make the catalogue's index again from the adapter folders."""
+    with answering(as_json) as screen:
+        from rankwise.catalog import rebuild as rebuild_index
+
+        made = rebuild_index()
+        screen.problems(made.problems)
+        screen.tables.print(f"{len(made.entries)} adapters listed, {len(made.problems)} folders left out")
+        screen.answer(
+            {
+                "adapters": [entry.as_json() for entry in made.entries],
+                "problems": [problem.as_json() for problem in made.problems],
+            }
+        )
+
+
+def _folder(reference: str) -> Path:
+    """An adapter folder, the adapter of a run folder, or an adapter in the catalogue."""
+    from rankwise.catalog import find_entry
+
+    path = Path(reference)
+    if (path / "adapter").is_dir():
+        return path / "adapter"
+    return path if path.is_dir() else find_entry(reference).path
+
+
+def _verify_on_base(folder: Path) -> list[Problem]:
+    """The same with the base in hand, where it is on this machine."""
+    from rankwise.errors import BaseError, Problem
+    from rankwise.facts import identify_base, locate_base, read_adapter, read_anatomy, verify_adapter
+
+    record = read_adapter(folder).record
+    if record is None:
+        return []
+    try:
+        located = locate_base(_model(record), Path.cwd())
+        if located.ready:
+            known = verify_adapter(folder)
+            found = verify_adapter(folder, identify_base(located.path), read_anatomy(located.path, located.name))
+            return [problem for problem in found if problem not in known]
+    except BaseError:
+        pass
+    message = f"its base {record.base.name} is not on this machine, so it was not held against it"
+    return [Problem("warning", "adapter-base-not-here", str(folder), message)]
+
+
+def _model(record: AdapterRecord) -> str:
+    """The base as the adapter's plan names it, else its short name."""
+    decisions = record.plan.get("decisions")
+    model = decisions.get("model") if isinstance(decisions, dict) else None
+    value = model.get("value") if isinstance(model, dict) else None
+    return value if isinstance(value, str) else record.base.name
+
+
+def _has_errors(problems: list[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
+def _score(metrics: Mapping[str, Any]) -> str:
+    """The adapter's first score, by name."""
+    judged = metrics.get("adapter")
+    if not isinstance(judged, dict):
+        return "not evaluated"
+    return next((f"{name} {score_text(v)}" for name, v in judged.items() if isinstance(v, float)), "-")
+
+
+def _show_facts(console: Console, facts: AdapterFacts) -> None:
+    rows = {
+        "digest": facts.digest,
+        "r": str(facts.r),
+        "lora_alpha": value_text(facts.config.get("lora_alpha")),
+        "parameters": f"{facts.parameters:,} on {len(facts.pairs)} layers",
+        **_record_rows(facts.record),
+    }
+    console.print(f"{facts.path}", style="bold", soft_wrap=True)
+    console.print(listing({name: visible(value) for name, value in rows.items()}))
+
+
+def _record_rows(record: AdapterRecord | None) -> dict[str, str]:
+    if record is None:
+        return {"record": "none: another tool made it"}
+    return {
+        "name": record.name,
+        "domain": record.domain or "none",
+        "base": record.base.name,
+        "base weights": record.base.identity.weights,
+        "answers": record.task.kind + (f": {', '.join(record.task.labels)}" if record.task.labels else ""),
+        "trained on": f"{record.data.rows} rows of {record.data.train}",
+        "held out": f"{record.data.held_out_rows} rows",
+        "score": _score(record.metrics),
+        "seed": str(record.data.seed),
+        "made": record.created,
+        "continues": record.parent or "no other adapter",
+    }

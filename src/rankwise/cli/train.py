@@ -1,0 +1,85 @@
+"""`rankwise train`: from recipe to catalogued adapter, and on again after a stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rankwise.cli.options import AsJson, Overrides
+from rankwise.cli.screen import Screen, answering, refuse
+from rankwise.cli.text import size_text, time_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rankwise.api import Trained
+    from rankwise.errors import Problem
+
+
+def train(
+    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML).")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run folder to make; default runs/<name>-<time>.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a stopped run.")] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train an adapter and put it into the catalogue."""
+    with answering(as_json) as screen:
+        from rankwise import api
+        from rankwise.errors import RecipeError
+        from rankwise.recipe import load_recipe
+
+        if (recipe is None) == (resume is None) or (resume is not None and (output is not None or overrides)):
+            message = "give a recipe (with --output and --set if you like), or --resume RUN alone: a run keeps its plan"
+            raise refuse(RecipeError, "recipe-or-resume", "", message)
+        with ending_on_signal(screen), screen.watching() as observer:
+            if resume is not None:
+                trained = api.resume(resume, observer)
+            else:
+                assert recipe is not None
+                trained = api.train(load_recipe(recipe, overrides or ()), output, observer)
+        show_trained(screen.tables, trained)
+        screen.problems(_remarks(trained.run))
+        screen.answer(trained.as_json())
+
+
+@contextmanager
+def ending_on_signal(screen: Screen) -> Iterator[None]:
+    """A run that a signal stopped ends with 128 + the signal, and says how to go on."""
+    from rankwise import api
+
+    try:
+        yield
+    except api.Stopped as stop:
+        name = signal.Signals(stop.signal).name
+        screen.note(f"stopped by {name}; rankwise train --resume {stop.run} goes on")
+        screen.answer({"run": str(stop.run), "stopped": name})
+        raise typer.Exit(128 + stop.signal) from None
+
+
+def show_trained(console: Console, trained: Trained) -> None:
+    """What was done, how fast, and where the adapter lies."""
+    console.print(
+        f"{trained.steps} steps over {trained.rows} rows in {time_text(trained.seconds)}: "
+        f"{trained.rows_per_second:.1f} rows/s, {trained.tokens_per_second:.0f} tokens/s, "
+        f"at most {size_text(trained.peak_memory_bytes)} of memory."
+    )
+    held_out = trained.held_out
+    console.print(f"Best held-out loss: {held_out['bits_per_token']:.3f} bits/token, after step {held_out['step']}.")
+    console.print(f"adapter: {trained.adapter}", soft_wrap=True)
+    console.print(f"in the catalogue: {trained.entry.id}", soft_wrap=True)
+
+
+def _remarks(run: Path) -> tuple[Problem, ...]:
+    """What the run's plan warns of."""
+    from rankwise.files import read_json
+    from rankwise.plan.plan import Plan
+
+    return Plan.model_validate(read_json(run / "plan.json")).problems

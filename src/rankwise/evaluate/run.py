@@ -1,0 +1,246 @@
+"""Base, few-shot base, a cheap baseline and the adapter answer the same held-out rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import log
+from typing import Any
+
+from peft import PeftModel
+
+from rankwise.data.render import Rendered, Renderer
+from rankwise.data.table import Row
+from rankwise.evaluate.baseline import label_baseline, nearest_answer
+from rankwise.evaluate.compare import Difference, Flips, difference, flips, verdict
+from rankwise.evaluate.few_shot import choose_examples
+from rankwise.evaluate.rows import EvaluationRows
+from rankwise.evaluate.score import Answer, Tally, count_outcomes, outcomes
+from rankwise.evaluate.task import Task, answer_tokens, with_examples
+from rankwise.events import Observer
+from rankwise.model.generate import generate, score_labels
+from rankwise.model.loss import mean_loss
+
+EXAMPLE_TOKENS = 2048
+"""Most tokens the few-shot examples may take."""
+EXAMPLES = 8
+"""Examples shown, or one of each label where there are more labels."""
+BATCH_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Contestant:
+    scores: Mapping[str, float | None]
+    """Metrics by name, and `bits_per_token` of the reference answers where it has probabilities."""
+    counts: Mapping[str, int]
+    """correct + wrong + truncated + error = rows."""
+    seconds: float
+    note: str
+    answers: tuple[Answer, ...]
+    tallies: tuple[Tally, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.scores, "counts": dict(self.counts), "seconds": self.seconds, "note": self.note}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    rows: int
+    metric: str
+    """What `differences` and `verdict` are about."""
+    contestants: Mapping[str, Contestant]
+    """base, few_shot, baseline, adapter; without those in `absent`."""
+    absent: Mapping[str, str]
+    """Contestant -> why it could not run."""
+    differences: Mapping[str, Difference]
+    """Contestant -> the adapter minus it, in `metric`."""
+    flips: Flips
+    """Rows, by their place, that the adapter gained over the base, and lost."""
+    flipped_rows: Mapping[str, list[str]]
+    """The same by file and line."""
+    verdict: str
+    held_out: str
+
+    def as_json(self) -> dict[str, Any]:
+        result: dict[str, Any] = {"rows": self.rows, "metric": self.metric, "held_out": self.held_out}
+        for name in ("base", "few_shot", "baseline", "adapter"):
+            result[name] = self.contestants[name].as_json() if name in self.contestants else None
+        base = self.differences.get("base")
+        result["difference"] = {**asdict(base), "against": "base"} if base else None
+        result["differences"] = {name: asdict(found) for name, found in self.differences.items()}
+        result["flips"] = {"gained": self.flipped_rows["gained"], "lost": self.flipped_rows["lost"]}
+        result["absent"] = dict(self.absent)
+        result["verdict"] = self.verdict
+        return result
+
+
+class Contest:
+    """One adapter on its base against the cheaper ways, over the same rows."""
+
+    def __init__(
+        self,
+        model: PeftModel,
+        renderer: Renderer,
+        task: Task,
+        base_max_length: int,
+        seed: int,
+        observer: Observer,
+    ) -> None:
+        self.model, self.renderer, self.task = model, renderer, task
+        self.base_max_length, self.seed, self.observer = base_max_length, seed, observer
+
+    def run(self, found: EvaluationRows) -> Evaluation:
+        """Every contestant on the same rows; without training rows, two of them are absent."""
+        rows, train_rows = found.held_out, found.train
+        references = [row.answer for row in rows]
+        entered: dict[str, Contestant] = {}
+        absent: dict[str, str] = {}
+        plain = [self.renderer.render(row, "last") for row in rows]
+        with self.model.disable_adapter():
+            entered["base"] = self._model_answers("base", rows, plain, references, "no examples, no adapter")
+            if train_rows is None:
+                absent["few_shot"] = absent["baseline"] = found.no_train
+            else:
+                examples = self._examples(train_rows)
+                if examples:
+                    shown = [with_examples(self.renderer, row, examples) for row in rows]
+                    note = f"{len(examples)} examples"
+                    entered["few_shot"] = self._model_answers("few_shot", rows, shown, references, note)
+                else:
+                    absent["few_shot"] = f"not one example fits {EXAMPLE_TOKENS} tokens and the base's context"
+        if train_rows is not None:
+            entered["baseline"] = self._cheap_answers(rows, train_rows, references)
+        entered["adapter"] = self._model_answers("adapter", rows, plain, references, "")
+        return self._compare(rows, references, entered, absent, found.name)
+
+    def _examples(self, train_rows: Sequence[Row]) -> list[Row]:
+        labels = self.task.labels or None
+        chosen = choose_examples(train_rows, max(EXAMPLES, len(self.task.labels)), self.seed, labels)
+        room = min(EXAMPLE_TOKENS, self.base_max_length // 2)
+        kept: list[Row] = []
+        for row in chosen:
+            room -= len(self.renderer.render(row, "last").ids)
+            if room < 0:
+                break
+            kept.append(row)
+        return kept
+
+    def _model_answers(
+        self, name: str, rows: Sequence[Row], rendered: Sequence[Rendered], references: Sequence[str], note: str
+    ) -> Contestant:
+        began = self._begin(name, rows)
+        fits = [i for i, row in enumerate(rendered) if len(row.ids) <= self.base_max_length]
+        answers = [Answer("", error=f"over the base's context of {self.base_max_length} tokens")] * len(rows)
+        prompts = [rendered[i].ids[: rendered[i].prompt] for i in fits]
+        done = self._progress(name, len(rows))
+        bits = None
+        if self.task.labels and fits:
+            tokens = answer_tokens(self.renderer, rows[0], self.task.labels)
+            scores = score_labels(self.model, prompts, tokens, done)
+            probabilities = scores.softmax(1)
+            for place, (i, best) in enumerate(zip(fits, scores.argmax(1).tolist(), strict=True)):
+                answers[i] = Answer(self.task.labels[best], probability=float(probabilities[place, best]))
+            known = {label: column for column, label in enumerate(self.task.labels)}
+            paired = [(place, known[references[i]]) for place, i in enumerate(fits) if references[i] in known]
+            if paired:
+                nats = -sum(float(scores[place, column]) for place, column in paired)
+                bits = nats / log(2) / sum(len(tokens[column]) for _, column in paired)
+        elif fits:
+            longest = max(len(row.ids) - row.prompt for row in rendered)
+            written = generate(self.model, prompts, self.renderer.stop_ids, longest + longest // 4 + 8, done)
+            for i, answer in zip(fits, written, strict=True):
+                answers[i] = Answer(self.renderer.decode(answer.ids), truncated=answer.truncated)
+            bits = mean_loss(self.model, [rendered[i] for i in fits], BATCH_ROWS, share=True) / log(2)
+        return self._scored(name, references, answers, began, note, bits)
+
+    def _cheap_answers(self, rows: Sequence[Row], train_rows: Sequence[Row], references: Sequence[str]) -> Contestant:
+        began = self._begin("baseline", rows)
+        questions, train_questions = [row.question for row in rows], [row.question for row in train_rows]
+        train_answers = [row.answer for row in train_rows]
+        if self.task.labels:
+            answers, note = label_baseline(train_questions, train_answers, questions), "TF-IDF and a linear SVM"
+        else:
+            answers, note = nearest_answer(train_questions, train_answers, questions), "the nearest training answer"
+        return self._scored("baseline", references, answers, began, note, None)
+
+    def _begin(self, name: str, rows: Sequence[Row]) -> float:
+        self.observer({"event": "contestant_begin", "time": time.time(), "contestant": name, "rows": len(rows)})
+        return time.perf_counter()
+
+    def _progress(self, name: str, rows: int) -> Any:
+        answered = 0
+
+        def done(more: int) -> None:
+            nonlocal answered
+            answered += more
+            self.observer(
+                {
+                    "event": "contestant_progress",
+                    "time": time.time(),
+                    "contestant": name,
+                    "done": answered,
+                    "rows": rows,
+                }
+            )
+
+        return done
+
+    def _scored(
+        self,
+        name: str,
+        references: Sequence[str],
+        answers: Sequence[Answer],
+        began: float,
+        note: str,
+        bits: float | None,
+    ) -> Contestant:
+        tallies = self.task.tallies(references, answers)
+        scores: dict[str, float | None] = {tally.metric: tally.value for tally in tallies}
+        if not self.task.labels:
+            scores.setdefault("field_f1", None)
+        if name != "baseline":
+            scores["bits_per_token"] = bits
+        seconds = time.perf_counter() - began
+        self.observer(
+            {
+                "event": "contestant_end",
+                "time": time.time(),
+                "contestant": name,
+                "scores": scores,
+                "seconds": seconds,
+            }
+        )
+        counts = count_outcomes(outcomes(references, answers))
+        return Contestant(scores, {str(k): v for k, v in counts.items()}, seconds, note, tuple(answers), tallies)
+
+    def _compare(
+        self,
+        rows: Sequence[Row],
+        references: Sequence[str],
+        entered: Mapping[str, Contestant],
+        absent: Mapping[str, str],
+        held_out: str,
+    ) -> Evaluation:
+        metric = self.task.metric(references)
+        tallies = {name: next(t for t in c.tallies if t.metric == metric) for name, c in entered.items()}
+        differences = {
+            name: difference(tallies["adapter"], tally, self.seed)
+            for name, tally in tallies.items()
+            if name != "adapter"
+        }
+        found = flips(outcomes(references, entered["base"].answers), outcomes(references, entered["adapter"].answers))
+        return Evaluation(
+            rows=len(rows),
+            metric=metric,
+            contestants=entered,
+            absent=absent,
+            differences=differences,
+            flips=found,
+            flipped_rows={
+                "gained": [rows[i].where for i in found.gained],
+                "lost": [rows[i].where for i in found.lost],
+            },
+            verdict=verdict({name: tally.value for name, tally in tallies.items()}, differences),
+            held_out=held_out,
+        )

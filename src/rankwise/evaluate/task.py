@@ -1,0 +1,75 @@
+"""What is asked of every contestant, and how its answers are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import mean
+
+import torch
+
+from rankwise.data.render import AssistantTurns, Rendered, Renderer
+from rankwise.data.table import Message, Row
+from rankwise.evaluate.fields import have_fields
+from rankwise.evaluate.score import Answer, Tally, label_tallies, open_tallies
+from rankwise.model.generate import generate, score_labels
+
+CHAT_TOKENS = 512
+"""Most tokens of a generated answer in a conversation."""
+SHORT_ANSWER = 5
+"""Words up to which an open answer is a value to match rather than a text to resemble."""
+
+
+@dataclass(frozen=True)
+class Task:
+    labels: tuple[str, ...]
+    """The allowed answers; empty where any text may be the answer."""
+    assistant_turns: AssistantTurns
+
+    @property
+    def kind(self) -> str:
+        return "labels" if self.labels else "open"
+
+    def tallies(self, references: Sequence[str], answers: Sequence[Answer]) -> tuple[Tally, ...]:
+        return label_tallies(references, answers) if self.labels else open_tallies(references, answers)
+
+    def metric(self, references: Sequence[str]) -> str:
+        """The one metric that contestants are compared by."""
+        if self.labels:
+            return "accuracy"
+        if have_fields(references):
+            return "field_f1"
+        return "exact_match" if mean(len(text.split()) for text in references) <= SHORT_ANSWER else "rouge_l"
+
+
+def answer_tokens(renderer: Renderer, row: Row, labels: Sequence[str]) -> list[tuple[int, ...]]:
+    """Each label as the model would answer `row` with it: its tokens, stop token included."""
+    rendered = [renderer.render(_answered(row, label), "last") for label in labels]
+    return [shown.ids[shown.prompt :] for shown in rendered]
+
+
+def with_examples(renderer: Renderer, row: Row, examples: Sequence[Row]) -> Rendered:
+    """The row after worked examples, shown as earlier turns of the same conversation."""
+    system: list[Message] = [m for m in row.messages if m["role"] == "system"]
+    rest = [m for m in row.messages if m["role"] != "system"]
+    shown = [m for example in examples for m in example.messages if m["role"] != "system"]
+    return renderer.render(replace(row, messages=(*system, *shown, *rest), completion_start=None), "last")
+
+
+def _answered(row: Row, label: str) -> Row:
+    return replace(row, messages=(*row.messages[:-1], {"role": "assistant", "content": label}), completion_start=None)
+
+
+def ask(
+    model: torch.nn.Module, renderer: Renderer, instruction: str | None, labels: Sequence[str], text: str
+) -> Answer:
+    """One answer to `text` under the adapter's instruction: the most probable label, or generated text."""
+    content = f"{instruction}\n{text}" if instruction else text
+    row = Row("prompt", ({"role": "user", "content": content}, {"role": "assistant", "content": ""}), text, "")
+    prompt = renderer.prompt(row.messages[:-1])
+    if labels:
+        scores = score_labels(model, [prompt], answer_tokens(renderer, row, labels))[0]
+        best = int(scores.argmax())
+        return Answer(labels[best], probability=float(scores.softmax(0)[best]))
+    written = generate(model, [prompt], renderer.stop_ids, CHAT_TOKENS)[0]
+    return Answer(renderer.decode(written.ids), truncated=written.truncated)

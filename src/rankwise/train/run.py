@@ -1,0 +1,275 @@
+"""One run: a plan and a corpus become an adapter folder, and everything on the way becomes files."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import torch
+from peft import PeftModel
+
+from rankwise.catalog import write_card
+from rankwise.data.corpus import Corpus
+from rankwise.errors import RunError
+from rankwise.events import EventLog, Observer
+from rankwise.facts import (
+    AdapterRecord,
+    BaseIdentity,
+    BaseRecord,
+    DataRecord,
+    TaskRecord,
+    adapter_digest,
+    read_adapter,
+    read_machine,
+    write_record,
+)
+from rankwise.files import new_folder, read_json, write_json
+from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
+from rankwise.model.load import load_base
+from rankwise.plan import Plan, PlanReader
+from rankwise.train.loop import LN2, Finished, LoopSettings, train
+from rankwise.train.optim import OptimSettings
+from rankwise.train.state import latest_checkpoint
+
+EVALUATION_ROWS = 256
+"""Most held-out rows looked at during training, the first of them; all are scored by `rankwise evaluate`."""
+
+
+@dataclass(frozen=True)
+class BaseFolder:
+    """The base a run trains on."""
+
+    name: str
+    path: Path
+    identity: BaseIdentity
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished or stopped run."""
+
+    finished: Finished
+    adapter: Path
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class _Settings:
+    device: str
+    dtype: str
+    threads: int
+    lora: LoraSettings
+    optim: OptimSettings
+    loop: LoopSettings
+    adapter: str | None
+    domain: str | None
+
+
+def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
+    """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
+    settings = _read_plan(plan, len(corpus.train))
+    torch.set_num_threads(settings.threads)
+    model = load_base(base.path, settings.dtype, settings.device)
+    if settings.adapter is None:
+        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed)
+    else:
+        torch.manual_seed(settings.loop.seed)
+        adapted = attach_existing(model, Path(settings.adapter), trainable=True)
+    require_trainable(adapted, plan.trainable_parameters)
+
+    checkpoints = run / "checkpoints"
+    start = None
+    log = EventLog(run / "events.jsonl", observer)
+    if resume:
+        start, damaged = latest_checkpoint(checkpoints)
+        for path in damaged:
+            log.write("checkpoint_damaged", {"path": path.name})
+        log.write("resume", {"checkpoint": None if start is None else start.name})
+    try:
+        with _stop_signals() as stop_signal:
+            finished = train(
+                adapted,
+                corpus.train_rendered,
+                corpus.held_out_rendered[:EVALUATION_ROWS],
+                settings.loop,
+                settings.optim,
+                log,
+                checkpoints,
+                start,
+                stop_signal,
+            )
+        peak = _peak_memory_bytes(settings.device)
+        if finished.stopped_by is None:
+            _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished)
+            log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
+        return Trained(finished, run / "adapter", peak)
+    finally:
+        log.close()
+
+
+def _read_plan(plan: Plan, rows: int) -> _Settings:
+    """Every value of the plan, each taken by the part that uses it; a key left over is an error."""
+    take = PlanReader(plan)
+    step_rows = take.take("training.per_device_train_batch_size", int)
+    accumulation = take.take("training.gradient_accumulation_steps", int)
+    lora = LoraSettings(
+        r=take.take("lora.r", int),
+        lora_alpha=take.take("lora.lora_alpha", float),
+        lora_dropout=take.take("lora.lora_dropout", float),
+        target_modules=take.take("lora.target_modules", list),
+        bias=take.take("lora.bias", str),
+        use_rslora=take.take("lora.use_rslora", bool),
+        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
+    )
+    optim = OptimSettings(
+        optim=take.take("training.optim", str),
+        learning_rate=take.take("training.learning_rate", float),
+        weight_decay=take.take("training.weight_decay", float),
+        adam_beta1=take.take("training.adam_beta1", float),
+        adam_beta2=take.take("training.adam_beta2", float),
+        adam_epsilon=take.take("training.adam_epsilon", float),
+        lr_scheduler_type=take.take("training.lr_scheduler_type", str),
+        warmup_ratio=take.take("training.warmup_ratio", float),
+        max_grad_norm=take.take("training.max_grad_norm", float),
+    )
+    loop = LoopSettings(
+        num_steps=take.take("training.max_steps", int),
+        step_rows=step_rows * accumulation,
+        gradient_accumulation_steps=accumulation,
+        eval_steps=take.take("training.eval_steps", int),
+        early_stopping_patience=take.take_optional("training.early_stopping_patience", int),
+        save_steps=take.take("training.save_steps", int),
+        logging_steps=take.take("training.logging_steps", int),
+        shared_prefix=take.take("shared_prefix", bool),
+        seed=take.take("training.seed", int),
+    )
+    settings = _Settings(
+        device=take.take("device", str),
+        dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
+        threads=take.take("threads", int),
+        lora=lora,
+        optim=optim,
+        loop=loop,
+        adapter=take.take_optional("adapter", str),
+        domain=take.take_optional("domain", str),
+    )
+    # These were consumed before: they chose the base, the corpus and its rendering, and the steps above.
+    take.consumed_by_corpus()
+    take.require_all_read()
+    return settings
+
+
+def _bool_or_str(take: PlanReader, key: str) -> bool | str:
+    value = take.take(key, object)
+    if isinstance(value, bool | str):
+        return value
+    raise RunError(f"{key}: expected true, false or a name, got {value!r}")
+
+
+def _write_adapter(
+    model: PeftModel,
+    plan: Plan,
+    corpus: Corpus,
+    base: BaseFolder,
+    settings: _Settings,
+    folder: Path,
+    finished: Finished,
+) -> None:
+    request, progress, machine = corpus.request, finished.progress, read_machine()
+    parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
+    held_out_file = request.held_out if isinstance(request.held_out, str) else None
+    with new_folder(folder) as draft:
+        model.peft_config["default"].base_model_name_or_path = base.name
+        model.save_pretrained(str(draft), save_embedding_layers=False)
+        _settle_config(draft / "adapter_config.json")
+        record = AdapterRecord(
+            name=settings.domain or Path(request.train).stem,
+            domain=settings.domain,
+            base=BaseRecord(name=base.name, identity=base.identity),
+            task=TaskRecord(
+                kind="labels" if corpus.labels else "open",
+                scorer="accuracy" if corpus.labels else "auto",
+                labels=corpus.labels,
+                instruction=corpus.instruction,
+                shape=corpus.shape,
+                assistant_turns=request.assistant_turns,
+            ),
+            data=DataRecord(
+                train=request.train,
+                train_sha256=corpus.train_sha256,
+                rows=len(corpus.train),
+                held_out=held_out_file,
+                held_out_sha256=corpus.held_out_sha256,
+                held_out_rows=len(corpus.held_out),
+                seed=request.seed,
+                fraction=None if isinstance(request.held_out, str) else request.held_out,
+            ),
+            plan=plan.as_json(),
+            plan_digest=plan.digest(),
+            metrics={
+                "held_out_loss": progress.best_loss,
+                "held_out_bits_per_token": None if progress.best_loss is None else progress.best_loss / LN2,
+                "best_step": progress.best_step,
+                "steps": progress.step,
+                "seconds": round(progress.seconds, 1),
+            },
+            versions=machine.versions,
+            machine=json.loads(json.dumps({**asdict(machine), "versions": None})),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            parent=parent,
+        )
+        write_record(draft, record)
+        write_card(draft, record, read_adapter(draft))
+
+
+def _settle_config(file: Path) -> None:
+    """PEFT writes its target set in an order of the moment; sorted, one seed gives one file."""
+    config = read_json(file)
+    config["target_modules"] = sorted(config["target_modules"])
+    write_json(file, config)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[_Stop]:
+    """SIGINT and SIGTERM are noted, for the loop to stop at a step's end; a second one acts as it always does."""
+    stop = _Stop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.number = number
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    try:
+        for number in before:
+            signal.signal(number, note)
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Stop:
+    number: int | None = None
+
+    def __call__(self) -> int | None:
+        return self.number
+
+
+def _peak_memory_bytes(device: str) -> int:
+    """Of the accelerator where there is one, else of this process."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,88 @@
+"""What tests of several rooms share: a home of their own, the embedded base, and a tiny one with a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CACHE = Path(__file__).parents[1] / ".cache" / "rankwise"
+
+WORDS = """\
+a contract clause about payment and notice is sorted by risk low high medium answer with one of the labels
+the tenant pays rent every month unless the landlord agrees in writing to a later date
+the supplier may end this agreement at any time without giving a reason
+quarterly revenue rose by twelve percent while costs fell and margins improved
+good bad neutral positive negative yes no up down text label classify
+"""
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """RANKWISE_HOME of this session: empty, but for the bases fetched by earlier ones."""
+    folder = tmp_path_factory.mktemp("home")
+    (CACHE / "models").mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(CACHE / "models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RANKWISE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def embedded_base(home: Path) -> Path:
+    """The folder of smollm2-135m, fetched on first use; skips where there is neither cache nor network."""
+    from rankwise.errors import BaseError
+    from rankwise.facts import fetch_base, locate_base
+
+    try:
+        return fetch_base(locate_base("smollm2-135m", home))
+    except BaseError as error:
+        pytest.skip(f"no embedded base: {error}")
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of two layers, 32 wide, with a byte-level tokenizer and a ChatML template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(WORDS.splitlines(), trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    fast.chat_template = CHATML
+    stop = fast.convert_tokens_to_ids("<|im_end|>")
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=None,
+        eos_token_id=stop,
+        pad_token_id=stop,
+        tie_word_embeddings=True,
+    )
+    folder = tmp_path_factory.mktemp("bases") / "tiny-llama"
+    model = LlamaForCausalLM(config)
+    model.generation_config.eos_token_id = stop
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
