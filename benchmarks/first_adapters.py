@@ -1,0 +1,149 @@
+"""All contestants on real public rows, by the default plan: writes docs/evidence/first-adapters.md.
+
+    python benchmarks/first_adapters.py DATA_DIR [--case NAME ...] [--work DIR]
+
+DATA_DIR holds financial_phrasebank, maintenance_extract and banking77 as train.jsonl and test.jsonl. Every case is
+run as a user would: a recipe of three lines, `rankwise train`, `rankwise evaluate`. Finished cases found in --work
+are not run again. Takes about 45 minutes for all on 2 cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rankwise.facts import read_machine
+
+CASES: dict[str, tuple[str, int | None, int | None]] = {
+    "phrasebank-1200": ("financial_phrasebank", 1200, 400),
+    "phrasebank": ("financial_phrasebank", None, None),
+    "maintenance": ("maintenance_extract", None, None),
+    "banking77-1000": ("banking77", 1000, 300),
+}
+"""Name -> (folder, training rows, held-out rows); None: all."""
+CONTESTANTS = ("base", "few_shot", "baseline", "adapter")
+PAGE = Path("docs/evidence/first-adapters.md")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--work", type=Path, default=Path("runs/first-adapters"))
+    options = parser.parse_args()
+    results = {}
+    for name in options.case or CASES:
+        results[name] = run_case(name, options.data, options.work / name)
+        print(json.dumps({name: results[name]["evaluate"]["verdict"]}, indent=1), flush=True)
+    if options.case is None:
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(page(results), encoding="utf-8")
+
+
+def run_case(name: str, data: Path, work: Path) -> dict[str, Any]:
+    """Train and evaluate one case, and compare its logits with plain PEFT's; kept in work/case.json."""
+    kept = work / "case.json"
+    if kept.is_file():
+        return json.loads(kept.read_text())
+    work.mkdir(parents=True, exist_ok=True)
+    folder, train_rows, held_out_rows = CASES[name]
+    for part, rows in (("train", train_rows), ("test", held_out_rows)):
+        with (data / folder / f"{part}.jsonl").open(encoding="utf-8") as lines:
+            (work / f"{part}.jsonl").write_text("".join(islice(lines, rows)), encoding="utf-8")
+    recipe = work / "recipe.yaml"
+    recipe.write_text("model: smollm2-135m\ndata: {train: train.jsonl, held_out: test.jsonl}\n")
+    run = work / "run"
+    result = {
+        "plan": answer("plan", str(recipe)),
+        "train": answer("train", str(recipe), "--output", str(run)),
+        "evaluate": answer("evaluate", str(run)),
+        "plain": json.loads(
+            subprocess.run(
+                [sys.executable, "benchmarks/plain_peft.py", str(run)], check=True, capture_output=True, text=True
+            ).stdout
+        ),
+    }
+    kept.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def answer(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "rankwise", *arguments, "--json"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def page(results: dict[str, dict[str, Any]]) -> str:
+    machine = read_machine()
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    lines = [
+        "# First adapters",
+        "",
+        "Made by `python benchmarks/first_adapters.py DATA_DIR`; each case is `rankwise train` and `rankwise evaluate`",
+        "on a recipe that names only base and data, so every value is the default plan's. One seed. Intervals are 95%,",
+        "paired bootstrap over the held-out rows, of the adapter minus the other in the metric named.",
+        "",
+        f"{date.today()}; {machine.cpu}, {machine.usable_cores} cores, {machine.memory_bytes / 2**30:.0f} GiB, "
+        f"{platform.system()}; {versions}. The machine is shared, so times are rough.",
+    ]
+    for name, result in results.items():
+        lines += case_lines(name, result)
+    return "\n".join(lines) + "\n"
+
+
+def case_lines(name: str, result: dict[str, Any]) -> list[str]:
+    folder, *_ = CASES[name]
+    planned, trained, judged = result["plan"], result["train"], result["evaluate"]
+    value = {key: decision["value"] for key, decision in planned["decisions"].items()}
+    metrics = [m for m in ("accuracy", "macro_f1", "exact_match", "field_f1", "rouge_l") if m in judged["adapter"]]
+    lines = [
+        "",
+        f"## {name}: `{folder}`, {trained['held_out']['step']} of {trained['steps']} steps kept",
+        "",
+        f"{trained['rows']} rows trained on in {trained['seconds']:.0f} s ({trained['rows_per_second']:.1f} rows/s, "
+        f"peak {trained['peak_memory_bytes'] / 1e9:.1f} GB; planned {planned['seconds'] or 0:.0f} s, "
+        f"{planned['memory_bytes'] / 1e9:.1f} GB); r {value['lora.r']}, alpha {value['lora.lora_alpha']:g}, "
+        f"lr {value['training.learning_rate']:g}, {value['training.num_train_epochs']:g} epochs, "
+        f"bf16 {str(value['training.bf16']).lower()}.",
+        "",
+        f"| {judged['rows']} held-out rows | " + " | ".join(metrics) + " | bits/token | difference to adapter | p |",
+        "|---" * (len(metrics) + 4) + "|",
+    ]
+    for contestant in CONTESTANTS:
+        scores, difference = judged[contestant], judged["differences"].get(contestant)
+        if scores is None:
+            lines.append(f"| {contestant} | absent: {judged['absent'][contestant]} |")
+            continue
+        cells = [number(scores[m]) for m in metrics] + [number(scores.get("bits_per_token"))]
+        if difference is None:
+            cells += ["", ""]
+        else:
+            low, high = difference["interval"]
+            cells += [f"{difference['value']:+.3f} ({low:+.3f} to {high:+.3f})", f"{difference['p']:.2g}"]
+        lines.append(f"| {contestant} | " + " | ".join(cells) + " |")
+    plain = result["plain"]
+    lines += [
+        "",
+        f"Rows: {judged['adapter']['counts']}. Gained over the base {len(judged['flips']['gained'])}, "
+        f"lost {len(judged['flips']['lost'])}.",
+        "",
+        f"Plain transformers + peft on {plain['rows']} of these rows, float32: largest difference of a logit "
+        f"{plain['max_difference']:.1e} (logits up to {plain['max_logit']:.0f}).",
+        "",
+        *(f"> {line}" for line in judged["verdict"].splitlines()),
+    ]
+    return lines
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

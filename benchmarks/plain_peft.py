@@ -1,0 +1,44 @@
+"""Does plain transformers + peft, without rankwise, read an adapter as rankwise does?
+
+    python benchmarks/plain_peft.py RUN [ROWS]
+
+prints one JSON object: the largest difference of any logit over the first held-out rows, in float32.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from rankwise.evaluate.rows import evaluation_rows
+from rankwise.facts import fetch_base, locate_base, read_adapter
+from rankwise.model.attention import Packing
+from rankwise.model.open import open_adapter
+
+
+def main(run: Path, count: int) -> None:
+    adapter = run / "adapter"
+    record = read_adapter(adapter).record
+    assert record is not None
+    base = fetch_base(locate_base(record.base.name, Path.cwd()))
+    ours = open_adapter(adapter, base, "float32", "cpu")
+    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), str(adapter))
+    difference = largest = 0.0
+    for row in evaluation_rows(record, None).held_out[:count]:
+        ids = torch.tensor([ours.renderer.render(row, "last").ids])
+        packing = Packing([ids.shape[1]])
+        with torch.no_grad():
+            theirs = plain.eval()(input_ids=ids).logits
+            mine = ours.model(input_ids=ids, position_ids=packing.positions(), packing=packing, use_cache=False).logits
+        difference = max(difference, float((mine - theirs).abs().max()))
+        largest = max(largest, float(theirs.abs().max()))
+    print(json.dumps({"rows": count, "max_difference": difference, "max_logit": largest}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 16)
