@@ -74,7 +74,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=2048,
         bos_token_id=None,
         eos_token_id=stop,
         pad_token_id=stop,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rankwise import catalog
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.inspect import Inspection
+from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
 from rankwise.data.request import corpus_request
+from rankwise.doctrine import find_doctrine
 from rankwise.errors import AdapterError, BaseError, Problem, RankwiseError, RunError
 from rankwise.evaluate.rows import evaluation_rows
 from rankwise.events import Observer, ignore
@@ -25,6 +29,7 @@ from rankwise.facts import (
     Anatomy,
     Located,
     Measurement,
+    adapter_digest,
     fetch_base,
     identify_base,
     load_measurement,
@@ -35,13 +40,15 @@ from rankwise.facts import (
     save_measurement,
 )
 from rankwise.files import read_json, write_json, write_text
-from rankwise.plan import Plan, advise
+from rankwise.plan import Continued, Plan, advise, read_continued
 from rankwise.recipe import Asked
 from rankwise.recipe.domains import Domain, find_domain
 
 if TYPE_CHECKING:
     from rankwise.evaluate.run import Evaluation
     from rankwise.model.open import OpenAdapter
+
+T = TypeVar("T")
 
 
 class Stopped(RankwiseError):
@@ -88,6 +95,7 @@ class _Prepared:
     renderer: Renderer
     domain: Domain | None
     corpus: Corpus
+    continued: Continued | None
 
 
 def check(asked: Asked, observer: Observer = ignore) -> Checked:
@@ -95,12 +103,12 @@ def check(asked: Asked, observer: Observer = ignore) -> Checked:
     try:
         prepared = _prepare(asked, observer)
     except RankwiseError as fault:
-        return Checked(fault.problems or (Problem("error", "cannot-check", "", str(fault)),), None, [])
+        return Checked(_problems(fault), None, [])
     problems = prepared.corpus.problems
     try:
         problems = _advise(asked, prepared, None).problems
     except RankwiseError as fault:
-        problems = fault.problems or (Problem("error", "cannot-plan", "", str(fault)),)
+        problems = _problems(fault)
     preview = [prepared.renderer.preview(row) for row in prepared.corpus.train_rendered[:2]]
     return Checked(problems, prepared.corpus.inspection, preview)
 
@@ -112,18 +120,76 @@ def plan(asked: Asked, observer: Observer = ignore) -> Plan:
 
 
 def _prepare(asked: Asked, observer: Observer) -> _Prepared:
-    recipe = asked.recipe
-    domain = None if recipe.domain is None else find_domain(recipe.domain)
-    located = locate_base(recipe.model, asked.folder)
+    """All that the recipe speaks of; what is wrong with base, domain and data is raised together."""
+    recipe, faults = asked.recipe, list[RankwiseError]()
+    base = _attempt(faults, lambda: _read_base(asked, observer))
+    domain = request = corpus = continued = None
+    if recipe.domain is not None:
+        name = recipe.domain
+        domain = _attempt(faults, lambda: find_domain(name))
+    if recipe.domain is None or domain is not None or recipe.data.train is not None:
+        request = _attempt(faults, lambda: corpus_request(asked, domain))
+    if base is not None:
+        continued = _attempt(faults, lambda: _read_continued(asked, base))
+    if base is not None and request is not None:
+        corpus = _attempt(faults, lambda: build_corpus(request, base.renderer, base.anatomy.max_length))
+    elif request is not None:
+        for source in (request.train, request.held_out):
+            if isinstance(source, str):
+                _attempt(faults, partial(read_table, source))
+    if faults:
+        _attempt(faults, lambda: find_doctrine(recipe.doctrine, asked.where("doctrine")))
+        raise _together(faults)
+    assert base is not None and corpus is not None
+    return _Prepared(base.located, base.path, base.anatomy, base.renderer, domain, corpus, continued)
+
+
+def _attempt(faults: list[RankwiseError], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except RankwiseError as fault:
+        faults.append(fault)
+        return None
+
+
+def _together(faults: Sequence[RankwiseError]) -> RankwiseError:
+    """One error, of the first's kind, with the problems of all."""
+    if len(faults) == 1:
+        return faults[0]
+    return type(faults[0])(problems=dict.fromkeys(problem for fault in faults for problem in _problems(fault)))
+
+
+def _problems(fault: RankwiseError) -> tuple[Problem, ...]:
+    kind = re.sub(r"\B([A-Z])", r"-\1", type(fault).__name__).lower()  # `base-error` of BaseError
+    return fault.problems or (Problem("error", kind, "", str(fault)),)
+
+
+@dataclass(frozen=True)
+class _Base:
+    located: Located
+    path: Path
+    anatomy: Anatomy
+    renderer: Renderer
+
+
+def _read_base(asked: Asked, observer: Observer) -> _Base:
+    model = asked.recipe.model
+    located = locate_base(model, asked.folder)
     path = fetch_base(located, observer)
     anatomy = read_anatomy(path, located.name)
     if anatomy.kind != "causal":
-        raise BaseError(
-            f"{recipe.model}: {anatomy.architecture} is an {anatomy.kind}; this build trains causal models only"
-        )
-    renderer = Renderer(path)
-    corpus = build_corpus(corpus_request(asked, domain), renderer, anatomy.max_length)
-    return _Prepared(located, path, anatomy, renderer, domain, corpus)
+        raise BaseError(f"{model}: {anatomy.architecture} is an {anatomy.kind}; this build trains causal models only")
+    return _Base(located, path, anatomy, Renderer(path))
+
+
+def _read_continued(asked: Asked, base: _Base) -> Continued | None:
+    """The adapter to continue from: a run or adapter folder beside the recipe, else a name in the catalogue."""
+    adapter = asked.recipe.adapter
+    if adapter is None:
+        return None
+    path = asked.path(adapter)
+    folder = _adapter_folder(str(path) if path.exists() else adapter).absolute()
+    return read_continued(folder, identify_base(base.path), base.anatomy)
 
 
 def _advise(asked: Asked, prepared: _Prepared, measured: Measurement | None) -> Plan:
@@ -136,6 +202,7 @@ def _advise(asked: Asked, prepared: _Prepared, measured: Measurement | None) -> 
         prepared.renderer.template_name,
         read_machine(),
         measured,
+        prepared.continued,
     )
 
 
@@ -202,15 +269,19 @@ class Trained:
 
 def train(asked: Asked, output: Path | None = None, observer: Observer = ignore) -> Trained:
     """Plan and train. Raises Stopped after a signal, with the last completed step committed."""
+    if output is not None and (output / "plan.json").exists():
+        raise RunError(f"{output} holds a run already; resume it (--resume {output}) or give another --output")
     prepared = _prepare(asked, observer)
     made = _advise(asked, prepared, _measured(prepared, observer))
     run = output or _new_run(asked, prepared)
-    if (run / "plan.json").exists():
-        raise RunError(f"{run} holds a run already; resume it (--resume {run}) or give another --output")
-    run.mkdir(parents=True, exist_ok=True)
-    write_text(run / "recipe.yaml", asked.text)
-    write_json(run / "plan.json", made.as_json())
-    write_json(run / "data.json", prepared.corpus.request.as_json())
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        write_text(run / "recipe.yaml", asked.text)
+        write_json(run / "data.json", prepared.corpus.request.as_json())
+        write_json(run / "digests.json", _digests(made, prepared.corpus, prepared.path))
+        write_json(run / "plan.json", made.as_json())  # last: with it, the folder is a run that can be resumed
+    except OSError as fault:
+        raise RunError(f"{run}: no run folder can be made there ({fault}); give another --output") from None
     return _execute(run, made, prepared.located, prepared.path, prepared.corpus, observer, resume=False)
 
 
@@ -219,29 +290,42 @@ def resume(run: Path, observer: Observer = ignore) -> Trained:
     try:
         made = Plan.model_validate(read_json(run / "plan.json"))
         request = CorpusRequest(**read_json(run / "data.json"))
+        recorded = dict(read_json(run / "digests.json"))
     except (OSError, ValueError, TypeError) as fault:
-        raise RunError(f"{run}: not a run that can be resumed ({fault}); expected plan.json and data.json") from None
+        raise RunError(
+            f"{run}: not a run that can be resumed ({fault}); expected plan.json, data.json, digests.json"
+        ) from None
     if (run / "result.json").is_file():
         return _finished(run)
     located = locate_base(str(made["model"]), Path.cwd())
     path = fetch_base(located, observer)
     corpus = build_corpus(request, Renderer(path), read_anatomy(path, located.name).max_length)
-    recorded = read_json(run / "digests.json")
-    if recorded != _digests(corpus, path):
-        raise RunError(f"{run}: base or data files changed since it began, so it cannot go on as if it had not stopped")
+    changed = [part for part, digest in _digests(made, corpus, path).items() if recorded.get(part) != digest]
+    if changed:
+        raise RunError(
+            f"{run}: changed since it began: {', '.join(changed)}; it cannot go on as if it had not stopped. "
+            "Put back what it was, or train anew"
+        )
     return _execute(run, made, located, path, corpus, observer, resume=True)
 
 
-def _digests(corpus: Corpus, base: Path) -> dict[str, str]:
-    return {"train": corpus.train_sha256, "held_out": corpus.held_out_sha256, "base": identify_base(base).weights}
+def _digests(made: Plan, corpus: Corpus, base: Path) -> dict[str, str]:
+    """What a run depends on, each under the words that name it when it changes."""
+    digests = {
+        "the plan": made.digest(),
+        "the training rows": corpus.train_sha256,
+        "the held-out rows": corpus.held_out_sha256,
+    }
+    digests |= {f"the base's {part}": digest for part, digest in identify_base(base).as_json().items()}
+    if made["adapter"] is not None:
+        digests["the adapter it continues from"] = adapter_digest(Path(str(made["adapter"])))
+    return digests
 
 
 def _execute(
     run: Path, made: Plan, located: Located, base: Path, corpus: Corpus, observer: Observer, resume: bool
 ) -> Trained:
     identity = identify_base(base)
-    if not resume:
-        write_json(run / "digests.json", _digests(corpus, base))
     from rankwise.train.run import BaseFolder, execute  # torch begins here
 
     done = execute(made, corpus, BaseFolder(located.name, base, identity), run, observer, resume)
@@ -300,9 +384,8 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     from rankwise.evaluate.task import Task
 
     task = Task(record.task.labels, record.task.assistant_turns)
-    contest = Contest(opened.model, opened.renderer, task, opened.max_length, record.data.seed, observer)
-    result = contest.run(rows)
-    if (folder.parent / "plan.json").is_file():
+    result = Contest(opened, task, record.data.seed, observer).run(rows)
+    if data is None and (folder.parent / "plan.json").is_file():
         write_json(folder.parent / "evaluation.json", result.as_json())
     return result
 
@@ -327,14 +410,18 @@ def _record(folder: Path) -> AdapterRecord:
 
 
 def _open(folder: Path, record: AdapterRecord, observer: Observer) -> OpenAdapter:
-    decisions = record.plan["decisions"]
-    assert isinstance(decisions, dict)
-    chosen = {key: decisions[key]["value"] for key in ("model", "training.bf16")}  # type: ignore[index,call-overload]
-    base = fetch_base(locate_base(str(chosen["model"]), Path.cwd()), observer)
+    try:
+        made = Plan.model_validate(record.plan)
+        model, bf16 = str(made["model"]), made["training.bf16"]
+    except (ValueError, KeyError) as fault:
+        raise AdapterError(
+            f"{folder}: the plan in its rankwise.json cannot be read ({fault}); was it edited?"
+        ) from None
+    base = fetch_base(locate_base(model, Path.cwd()), observer)
     from rankwise.model.open import open_adapter
 
-    device = "cuda" if read_machine().gpus else "cpu"
-    return open_adapter(folder, base, "bfloat16" if chosen["training.bf16"] else "float32", device)
+    device = read_machine().device
+    return open_adapter(folder, base, "bfloat16" if bf16 else "float32", device)
 
 
 @dataclass(frozen=True)
@@ -355,7 +442,7 @@ class Conversation:
 
     def ask(self, text: str) -> dict[str, Reply]:
         """Both answers to one prompt, given under the adapter's own instruction where it has one."""
-        with self._opened.model.disable_adapter():
+        with self._opened.base_alone():
             base = self._answer(text)
         return {"base": base, "adapter": self._answer(text)}
 

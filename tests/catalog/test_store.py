@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rankwise.catalog.store import adapters_folder, find_entry, list_entries, rebuild, register
+from rankwise.catalog.store import add_metrics, adapters_folder, find_entry, list_entries, rebuild, register
 from rankwise.errors import AdapterError
 from rankwise.facts.adapter import adapter_digest, read_adapter
 
@@ -157,3 +157,18 @@ def register_and_list(folder: Path) -> str:
     entry = register(folder)
     assert entry in list_entries()
     return entry.id
+
+
+def test_an_evaluation_reaches_record_card_and_index(make_adapter):
+    folder = make_adapter()
+    entry = register(folder)
+    found = {"rows": 40, "base": {"accuracy": 0.25}, "adapter": {"accuracy": 0.875}}
+    add_metrics(folder, found)
+    (listed,) = list_entries()
+    assert listed.digest == entry.digest == adapter_digest(folder)
+    assert {key: listed.metrics[key] for key in found} == found
+    assert entry.metrics.items() <= listed.metrics.items()
+    for place in (folder, entry.path):
+        assert "0.875" in (place / "README.md").read_text()
+        assert read_adapter(place).record.metrics == listed.metrics
+    assert rebuild().entries == (listed,)

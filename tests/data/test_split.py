@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rankwise.data.read import Row
-from rankwise.data.split import split_rows
+from rankwise.data.split import split_rows, spread
 from rankwise.errors import DataError
 
 
@@ -102,3 +103,10 @@ def test_too_few_rows_are_refused() -> None:
 def test_a_fraction_that_is_none(fraction: float) -> None:
     with pytest.raises(ValueError, match="expected a number between 0 and 1"):
         split_rows([open_row(1, "a"), open_row(2, "b")], fraction, 0)
+
+
+@given(st.lists(st.integers()), st.integers(1, 50))
+def test_spread_takes_some_of_everything_in_order(values: list[int], count: int) -> None:
+    taken = spread(range(len(values)), count)
+    assert len(taken) == min(count, len(values)) and taken == sorted(set(taken))
+    assert max((b - a for a, b in pairwise(taken)), default=0) <= -(-len(values) // count)

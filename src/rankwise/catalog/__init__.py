@@ -2,6 +2,6 @@
 
 from rankwise.catalog.card import write_card
 from rankwise.catalog.record import Entry
-from rankwise.catalog.store import Rebuilt, find_entry, list_entries, rebuild, register
+from rankwise.catalog.store import Rebuilt, add_metrics, find_entry, list_entries, rebuild, register
 
-__all__ = ["Entry", "Rebuilt", "find_entry", "list_entries", "rebuild", "register", "write_card"]
+__all__ = ["Entry", "Rebuilt", "add_metrics", "find_entry", "list_entries", "rebuild", "register", "write_card"]

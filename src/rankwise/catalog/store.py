@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
+
+from rankwise.catalog.card import write_card
 from rankwise.catalog.record import Entry, make_entry, shelf_name
 from rankwise.errors import AdapterError, Problem, raise_if_errors
-from rankwise.facts.adapter import adapter_digest, read_adapter
+from rankwise.facts.adapter import adapter_digest, read_adapter, write_record
 from rankwise.facts.lock import locked
 from rankwise.facts.verify import verify_adapter
 from rankwise.files import home, new_folder
@@ -54,6 +57,26 @@ def register(folder: Path) -> Entry:
                     raise _error("adapter-changed", str(folder), "it changed while it was copied; register it again")
         _synchronise()
     return find_entry(f"{target.parent.name}/{target.name}")
+
+
+def add_metrics(folder: Path, metrics: Mapping[str, JsonValue]) -> None:
+    """Write what an evaluation found into the adapter's record and card, here and in the catalogue.
+
+    The adapter itself, and so its digest, stays as it is.
+    """
+    facts = read_adapter(folder)
+    if facts.record is None:
+        raise _error("adapter-no-record", str(folder), "no rankwise.json in it, so there is nowhere to keep its scores")
+    record = facts.record.model_copy(update={"metrics": {**facts.record.metrics, **metrics}})
+    shelved = adapters_folder() / shelf_name(record) / facts.digest
+    with _lock():
+        for place in {folder.resolve(), shelved.resolve()}:
+            if place.is_dir():
+                write_record(place, record)
+                write_card(place, record, facts)
+        if shelved.is_dir():
+            _forget(shelved)
+            _synchronise()
 
 
 def list_entries() -> tuple[Entry, ...]:
@@ -112,6 +135,13 @@ def _synchronise() -> tuple[Entry, ...]:
     if new or len(kept) != len(known) or not index.exists():
         index.write(kept + new)
     return kept + new
+
+
+def _forget(folder: Path) -> None:
+    """Take one adapter out of the index, so that it is read again. Call with the lock held."""
+    from rankwise.catalog import index
+
+    index.write(entry for entry in index.read() or () if (entry.shelf, entry.digest) != _key(folder))
 
 
 def _folders() -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -122,7 +123,7 @@ def _console(stream: TextIO, quiet: bool = False) -> Console:
     from rich.console import Console
 
     console = Console(file=stream, quiet=quiet, markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
 

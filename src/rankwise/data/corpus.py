@@ -110,6 +110,9 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
     rendered_held = _render_all(renderer, held_out, request, problems)
     raise_if_errors(DataError, problems)
     lengths = [len(row.ids) for row in rendered_train + rendered_held]
+    if request.max_length is not None and request.max_length > base_max_length:
+        message = f"{request.max_length} is more than the {base_max_length} tokens the base takes; lower it"
+        raise DataError(problems=[*problems, Problem("error", "max-length-over-base", "data.max_length", message)])
     limit = request.max_length or min(max(lengths), base_max_length)
     train, rendered_train = _fit(renderer, train, rendered_train, limit, request, problems)
     held_out, rendered_held = _fit(renderer, held_out, rendered_held, limit, request, problems)

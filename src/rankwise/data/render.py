@@ -27,8 +27,8 @@ from rankwise.errors import BaseError, DataError, Problem
 
 DEFAULT_TEMPLATE_NAME = "plain-turns"
 DEFAULT_TEMPLATE = (
-    "{% for message in messages %}### {{ message['role'] | capitalize }}:\n{{ message['content'] }}"
-    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n\n{% endfor %}"
+    "{{ bos_token }}{% for message in messages %}### {{ message['role'] | capitalize }}:\n{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}### Assistant:\n{% endif %}"
 )
 
@@ -67,8 +67,15 @@ def _raise_exception(message: str) -> None:
     raise jinja2.TemplateError(message)
 
 
-def _to_json(value: Any, indent: int | None = None, ensure_ascii: bool = False) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=ensure_ascii)
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """As transformers' filter of this name: jinja2's own escapes HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
@@ -92,7 +99,10 @@ class Renderer:
                 f"{folder}: no tokenizer.json; rankwise renders rows with the base's own fast tokenizer. "
                 "Save one beside the weights (AutoTokenizer.from_pretrained(...).save_pretrained(folder))."
             )
-        self.tokenizer = Tokenizer.from_file(str(file))
+        try:
+            self.tokenizer = Tokenizer.from_file(str(file))
+        except Exception as fault:  # the library raises no narrower kind
+            raise BaseError(f"{file}: cannot be read ({fault}); fetch the base again") from None
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         config = _read(folder / "tokenizer_config.json")
@@ -103,9 +113,14 @@ class Renderer:
         template = _template(folder, config)
         self.template_name = "the base's own" if template is not None else DEFAULT_TEMPLATE_NAME
         self.template = DEFAULT_TEMPLATE if template is None else template
-        if template is None and not self._special["eos_token"]:
-            stop = min(self.stop_ids, default=None)
-            self._special["eos_token"] = "" if stop is None else self.tokenizer.id_to_token(stop) or ""
+        if template is None:
+            # A text begins as this tokenizer has every text begin: Llama 2 and Gemma with <s>, GPT-2 with nothing.
+            begin = self.tokenizer.encode("").ids[:1]
+            if begin != [self.tokenizer.token_to_id(self._special["bos_token"])]:
+                self._special["bos_token"] = ""
+            if not self._special["eos_token"]:
+                stop = min(self.stop_ids, default=None)
+                self._special["eos_token"] = "" if stop is None else self.tokenizer.id_to_token(stop) or ""
         try:
             self._compiled = _environment().from_string(self.template)
         except jinja2.TemplateSyntaxError as fault:
@@ -130,13 +145,20 @@ class Renderer:
         """Text of `ids`, special tokens left out."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def _text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None, prompt: bool) -> str:
-        return self._compiled.render(
-            messages=list(messages),
-            tools=None if tools is None else list(tools),
-            add_generation_prompt=prompt,
-            **self._special,
-        )
+    def _text(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None, prompt: bool, where: str = ""
+    ) -> str:
+        try:
+            return self._compiled.render(
+                messages=list(messages),
+                tools=None if tools is None else list(tools),
+                add_generation_prompt=prompt,
+                **self._special,
+            )
+        except Exception as fault:  # a template is a program; it may fail in any way
+            roles = ", ".join(str(message["role"]) for message in messages)
+            reason = f"the base's chat template refuses this conversation: {fault}; roles here: {roles}"
+            raise DataError(problems=[Problem("error", "template-refuses-row", where, reason)]) from None
 
     def _pieces(self, row: Row, turns: AssistantTurns) -> Iterator[tuple[str, bool]]:
         """The row's text in order, cut at the answers: (text, is it an answer that is trained on)."""
@@ -145,12 +167,17 @@ class Renderer:
         answers = [i for i, message in enumerate(messages) if message["role"] == "assistant" and i >= first]
         if turns == "last":
             answers = answers[-1:]
-        whole = self._text(messages, row.tools, prompt=False)
+        whole = self._text(messages, row.tools, False, row.where)
         cursor = 0
         for i in answers:
-            before = self._text(messages[:i], row.tools, prompt=True)
-            through = whole if i == len(messages) - 1 else self._text(messages[: i + 1], row.tools, prompt=False)
+            before = self._text(messages[:i], row.tools, True, row.where)
+            through = whole if i == len(messages) - 1 else self._text(messages[: i + 1], row.tools, False, row.where)
             if not (whole.startswith(through) and through.startswith(before)):
+                advice = (
+                    "train on the last answer only (data.assistant_turns: last)"
+                    if len(answers) > 1
+                    else "its generation prompt is not how it begins an answer; mend chat_template.jinja in the base"
+                )
                 raise DataError(
                     problems=[
                         Problem(
@@ -158,7 +185,7 @@ class Renderer:
                             "template-rewrites-turns",
                             row.where,
                             "the base's chat template writes earlier turns differently once later ones follow, so its "
-                            "answers cannot be told apart; train on the last answer only (data.assistant_turns: last)",
+                            f"answers cannot be told apart; {advice}",
                         )
                     ]
                 )
@@ -171,29 +198,16 @@ class Renderer:
         ids: list[int] = []
         supervised: list[bool] = []
         prompt, stops = 0, True
-        try:
-            for text, answer in self._pieces(row, turns):
-                piece = self.encode(text)
-                end = 0
-                if answer:
-                    prompt = len(ids)
-                    ends = [i for i, token in enumerate(piece) if token in self.stop_ids]
-                    end = ends[-1] + 1 if ends else len(piece)
-                    stops = stops and bool(ends)
-                ids += piece
-                supervised += [True] * end + [False] * (len(piece) - end)
-        except jinja2.TemplateError as fault:
-            raise DataError(
-                problems=[
-                    Problem(
-                        "error",
-                        "template-refuses-row",
-                        row.where,
-                        f"the base's chat template refuses this conversation: {fault}; roles here: "
-                        f"{', '.join(str(m['role']) for m in row.messages)}",
-                    )
-                ]
-            ) from None
+        for text, answer in self._pieces(row, turns):
+            piece = self.encode(text)
+            end = 0
+            if answer:
+                prompt = len(ids)
+                ends = [i for i, token in enumerate(piece) if token in self.stop_ids]
+                end = ends[-1] + 1 if ends else len(piece)
+                stops = stops and bool(ends)
+            ids += piece
+            supervised += [True] * end + [False] * (len(piece) - end)
         # What follows the last stop token (a newline, say) teaches nothing and is not seen again.
         while ids and not supervised[-1]:
             ids.pop()
@@ -201,7 +215,7 @@ class Renderer:
         return Rendered(tuple(ids), tuple(supervised), prompt, stops)
 
     def prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None) -> list[int]:
-        """Ids that ask for the next assistant turn."""
+        """Ids that ask for the next assistant turn; DataError if the template refuses the conversation."""
         return self.encode(self._text(messages, tools, prompt=True))
 
     def shorten(self, row: Row, max_length: int, turns: AssistantTurns = "all") -> tuple[Row, Rendered]:
@@ -210,9 +224,11 @@ class Renderer:
         rendered = self.render(row, turns)
         while len(rendered.ids) > max_length:
             content = str(row.messages[at]["content"])
-            tokens = self.encode(content)
-            keep = len(tokens) - max(1, len(rendered.ids) - max_length)
-            if keep < 1:
+            places = self.tokenizer.encode(content, add_special_tokens=False).offsets
+            keep = len(places) - max(1, len(rendered.ids) - max_length)
+            # Cut between characters: a token may hold part of one.
+            end = min(places[keep][0], len(content) - 1) if keep > 0 else 0
+            if end < 1:
                 raise DataError(
                     problems=[
                         Problem(
@@ -224,9 +240,8 @@ class Renderer:
                         )
                     ]
                 )
-            cut = self.decode(tokens[:keep])
             messages = list(row.messages)
-            messages[at] = {**messages[at], "content": cut if len(cut) < len(content) else content[:-1]}
+            messages[at] = {**messages[at], "content": content[:end]}
             row = replace(row, messages=tuple(messages))
             rendered = self.render(row, turns)
         return row, rendered
@@ -246,7 +261,10 @@ class Renderer:
 def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
-    value = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise BaseError(f"{file}: cannot be read ({fault}); fetch the base again") from None
     return value if isinstance(value, dict) else {}
 
 

@@ -6,11 +6,13 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeVar
 
 from rankwise.data.likeness import question_key
 from rankwise.data.table import Row
 from rankwise.errors import DataError, Problem
 
+T = TypeVar("T")
 Group = list[int]
 """Numbers of the rows that ask the same; they stay on one side."""
 
@@ -71,3 +73,8 @@ def _quotas(strata: dict[str, list[Group]], total: int) -> dict[str, int]:
 
 def _order(seed: int, key: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{key}".encode()).digest()
+
+
+def spread(rows: Sequence[T], count: int) -> list[T]:
+    """At most `count` of `rows`, evenly spaced over their order: a file sorted by label gives some of each."""
+    return [rows[i * len(rows) // count] for i in range(count)] if len(rows) > count else list(rows)

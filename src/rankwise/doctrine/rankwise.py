@@ -78,8 +78,10 @@ def _warmup_ratio(situation: Situation) -> Advice:
 
 def _num_train_epochs(situation: Situation) -> Advice:
     if situation.rows <= 1000:
-        return Advice(3.0, f"{situation.rows} rows are few; the best held-out evaluation is kept", _READINGS)
-    return Advice(2.0, f"{situation.rows} rows; a second pass still lowers held-out loss", _READINGS)
+        return Advice(3.0, f"{situation.rows} rows are few: three passes, the best evaluation is kept", "rankwise")
+    if situation.rows <= 3000:
+        return Advice(2.0, f"{situation.rows} rows: two passes, the best evaluation is kept", "rankwise")
+    return Advice(1.0, f"{situation.rows} rows: one pass, as the published sweeps do", _REGRET)
 
 
 def _per_device_train_batch_size(situation: Situation) -> Advice:

@@ -8,8 +8,8 @@ from pathlib import Path
 from rankwise.data.corpus import asked
 from rankwise.data.read import is_hub_id, read_table
 from rankwise.data.split import split_rows
-from rankwise.data.table import Row
-from rankwise.errors import DataError
+from rankwise.data.table import Row, Table
+from rankwise.errors import DataError, Problem
 from rankwise.facts import AdapterRecord
 
 
@@ -32,13 +32,14 @@ def evaluation_rows(record: AdapterRecord, data: Path | None) -> EvaluationRows:
     known = record.data
     train, no_train = _train_rows(record)
     if data is not None:
-        held_out, name = list(read_table(data).rows), str(data)
+        held_out, name = _given_rows(record, data), str(data)
     elif known.held_out is not None:
         held_out, name = _held_out_file(record, known.held_out), known.held_out
     elif train is None:
         raise DataError(f"the run held out a part of its training file, and {no_train}; give rows with --data")
+    elif known.fraction is None:
+        raise DataError("rankwise.json names neither a file of held-out rows nor a fraction; give rows with --data")
     else:
-        assert known.fraction is not None
         train, held_out = split_rows(train, known.fraction, known.seed)
         name = f"{known.fraction:g} of {known.train}"
     instruction = record.task.instruction
@@ -50,12 +51,33 @@ def evaluation_rows(record: AdapterRecord, data: Path | None) -> EvaluationRows:
     )
 
 
+def _given_rows(record: AdapterRecord, data: Path) -> list[Row]:
+    """The rows of `data`, which must ask what the adapter was trained for."""
+    table = read_table(data)
+    labels = record.task.labels
+    if (table.shape == "labels") != bool(labels):
+        trained = f"text/label rows ({len(labels)} labels)" if labels else "rows with open answers"
+        message = f"these are {table.shape} rows, and the adapter was trained on {trained}; both must be of one kind"
+        raise DataError(problems=[Problem("error", "rows-of-another-kind", table.path, message)])
+    first: dict[str, str] = {}
+    for row in table.rows:
+        if row.label is not None and row.label not in labels:
+            first.setdefault(row.label, row.where)
+    unknown = [
+        Problem("error", "unknown-label", where, f'"{label}" is no label of the adapter ({", ".join(labels)})')
+        for label, where in first.items()
+    ]
+    if unknown:
+        raise DataError(problems=unknown)
+    return list(table.rows)
+
+
 def _train_rows(record: AdapterRecord) -> tuple[list[Row] | None, str]:
     path = record.data.train
     if not is_hub_id(path) and not Path(path).is_file():
         return None, f"{path} is not there any more"
-    table = read_table(path)
-    if table.sha256 != record.data.train_sha256:
+    table = _unchanged(path, record.data.train_sha256)
+    if table is None:
         return None, f"{path} has changed since training"
     return list(table.rows), ""
 
@@ -63,7 +85,18 @@ def _train_rows(record: AdapterRecord) -> tuple[list[Row] | None, str]:
 def _held_out_file(record: AdapterRecord, path: str) -> list[Row]:
     if not is_hub_id(path) and not Path(path).is_file():
         raise DataError(f"{path}: the run's held-out rows are not there any more; give others with --data")
-    table = read_table(path)
-    if table.sha256 != record.data.held_out_sha256:
+    table = _unchanged(path, record.data.held_out_sha256)
+    if table is None:
         raise DataError(f"{path}: changed since training; restore it, or give it on purpose with --data")
     return list(table.rows)
+
+
+def _unchanged(path: str, sha256: str | None) -> Table | None:
+    """The rows, or None if they are not those of this digest, readable or not."""
+    try:
+        table = read_table(path)
+    except DataError:
+        if not is_hub_id(path):
+            return None  # it was readable when its digest was taken
+        raise
+    return table if table.sha256 == sha256 else None

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from math import log
 from typing import Any
 
-from peft import PeftModel
-
-from rankwise.data.render import Rendered, Renderer
+from rankwise.data.render import Rendered
 from rankwise.data.table import Row
+from rankwise.errors import DataError
 from rankwise.evaluate.baseline import label_baseline, nearest_answer
 from rankwise.evaluate.compare import Difference, Flips, difference, flips, verdict
 from rankwise.evaluate.few_shot import choose_examples
@@ -21,6 +20,7 @@ from rankwise.evaluate.task import Task, answer_tokens, with_examples
 from rankwise.events import Observer
 from rankwise.model.generate import generate, score_labels
 from rankwise.model.loss import mean_loss
+from rankwise.model.open import OpenAdapter
 
 EXAMPLE_TOKENS = 2048
 """Most tokens the few-shot examples may take."""
@@ -80,15 +80,14 @@ class Contest:
 
     def __init__(
         self,
-        model: PeftModel,
-        renderer: Renderer,
+        opened: OpenAdapter,
         task: Task,
-        base_max_length: int,
         seed: int,
         observer: Observer,
     ) -> None:
-        self.model, self.renderer, self.task = model, renderer, task
-        self.base_max_length, self.seed, self.observer = base_max_length, seed, observer
+        self.opened, self.model, self.renderer = opened, opened.model, opened.renderer
+        self.base_max_length = opened.max_length
+        self.task, self.seed, self.observer = task, seed, observer
 
     def run(self, found: EvaluationRows) -> Evaluation:
         """Every contestant on the same rows; without training rows, two of them are absent."""
@@ -97,22 +96,30 @@ class Contest:
         entered: dict[str, Contestant] = {}
         absent: dict[str, str] = {}
         plain = [self.renderer.render(row, "last") for row in rows]
-        with self.model.disable_adapter():
+        with self.opened.base_alone():
             entered["base"] = self._model_answers("base", rows, plain, references, "no examples, no adapter")
             if train_rows is None:
                 absent["few_shot"] = absent["baseline"] = found.no_train
             else:
-                examples = self._examples(train_rows)
-                if examples:
-                    shown = [with_examples(self.renderer, row, examples) for row in rows]
-                    note = f"{len(examples)} examples"
-                    entered["few_shot"] = self._model_answers("few_shot", rows, shown, references, note)
+                shown, told = self._with_examples(rows, train_rows)
+                if shown:
+                    entered["few_shot"] = self._model_answers("few_shot", rows, shown, references, told)
                 else:
-                    absent["few_shot"] = f"not one example fits {EXAMPLE_TOKENS} tokens and the base's context"
+                    absent["few_shot"] = told
         if train_rows is not None:
             entered["baseline"] = self._cheap_answers(rows, train_rows, references)
         entered["adapter"] = self._model_answers("adapter", rows, plain, references, "")
         return self._compare(rows, references, entered, absent, found.name)
+
+    def _with_examples(self, rows: Sequence[Row], train_rows: Sequence[Row]) -> tuple[list[Rendered], str]:
+        """The rows after worked examples, and a note; none, and the reason, where that cannot be."""
+        examples = self._examples(train_rows)
+        if not examples:
+            return [], f"not one example fits {EXAMPLE_TOKENS} tokens and the base's context"
+        try:
+            return [with_examples(self.renderer, row, examples) for row in rows], f"{len(examples)} examples"
+        except DataError as fault:
+            return [], f"examples cannot be shown as earlier turns: {fault}"
 
     def _examples(self, train_rows: Sequence[Row]) -> list[Row]:
         labels = self.task.labels or None

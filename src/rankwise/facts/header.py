@@ -60,6 +60,11 @@ class Tensor:
         return math.prod(self.shape)
 
 
+def looks_like_header(start: bytes) -> bool:
+    """Whether a file that starts so may be safetensors: its length may happen to begin as a pickle does (0x80 0x04)."""
+    return start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] <= MAX_HEADER
+
+
 def read_header(path: Path) -> tuple[Tensor, ...]:
     """All tensors of a safetensors file, in the order of their names.
 
@@ -67,17 +72,18 @@ def read_header(path: Path) -> tuple[Tensor, ...]:
     """
     total = path.stat().st_size
     with path.open("rb") as stream:
-        start = stream.read(8)
-        if start[:2] == b"PK" or start[:1] == b"\x80":
+        start = stream.read(9)
+        if (start[:2] == b"PK" or start[:1] == b"\x80") and not looks_like_header(start):
             raise HeaderError(f"{path.name} is a pickle, not a safetensors file")
-        if len(start) < 8:
+        if len(start) < 9:
             raise HeaderError(f"{path.name} has {total} bytes, too few for a safetensors file")
-        (length,) = struct.unpack("<Q", start)
+        (length,) = struct.unpack("<Q", start[:8])
         if length > min(MAX_HEADER, total - 8):
             raise HeaderError(
                 f"{path.name} claims a header of {length} bytes in a file of {total}: torn, or another format"
             )
         try:
+            stream.seek(8)
             header = json.loads(stream.read(length))
         except (ValueError, RecursionError) as error:
             raise HeaderError(f"{path.name} has a header that is not JSON ({error})") from None

@@ -42,6 +42,11 @@ class Machine:
     versions: Mapping[str, str]
     """Package -> version, of those installed."""
 
+    @property
+    def device(self) -> str:
+        """torch's name of where models run: `cuda` if there is a GPU and torch is not a CPU-only build."""
+        return "cuda" if self.gpus and not self.versions.get("torch", "").endswith("+cpu") else "cpu"
+
     def digest(self) -> str:
         """Names the hardware and the share of it in use, not the software; 12 hex digits."""
         parts = (self.cpu, self.physical_cores, self.usable_cores, self.cpu_flags, [asdict(gpu) for gpu in self.gpus])

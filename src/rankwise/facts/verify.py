@@ -11,7 +11,7 @@ from rankwise.errors import AdapterError, Problem
 from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, read_adapter
 from rankwise.facts.base import Anatomy
 from rankwise.facts.folder import PICKLES
-from rankwise.facts.header import Tensor, read_values
+from rankwise.facts.header import Tensor, looks_like_header, read_values
 from rankwise.facts.identity import BaseIdentity, compare_identity
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
@@ -63,7 +63,9 @@ def _check_files(path: Path) -> Iterator[Problem]:
 
 def _starts_like_pickle(file: Path) -> bool:
     with file.open("rb") as stream:
-        start = stream.read(4)
+        start = stream.read(9)
+    if looks_like_header(start):
+        return False
     return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
 
 

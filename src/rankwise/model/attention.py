@@ -21,6 +21,8 @@ import torch
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
+from rankwise.errors import BaseError
+
 IMPLEMENTATION = "rankwise_packed"
 SCORES_HELD = 1 << 22
 """Score elements a layer may keep for its backward pass; above it the kernel that recomputes them is used.
@@ -63,31 +65,37 @@ class Packing:
 
     def positions(self) -> torch.Tensor:
         """Position of every packed token, (1, T)."""
-        own = []
-        for length in self.lengths:
-            position = torch.arange(self.prefix, self.prefix + length)
-            if self.tree is not None:
-                nodes = self.tree.shape[0]
-                depth = self.tree.sum(1)  # a node sees itself and its ancestors
-                position[length - nodes :] = self.prefix + length - nodes + depth - 1
-            own.append(position)
-        return torch.cat([torch.arange(self.prefix), *own])[None].to(self.device)
+        places = self._places().expand(self.rows, -1)
+        own = [places[row, self.prefix : self.prefix + length] for row, length in enumerate(self.lengths)]
+        return torch.cat([places[0, : self.prefix], *own])[None].to(self.device)
+
+    def _places(self) -> torch.Tensor:
+        """Position of the prefix's tokens and of every place of a row, (1 or B, P + L)."""
+        places = torch.arange(self.prefix + self.longest)[None]
+        if self.tree is not None:
+            nodes = self.tree.shape[0]
+            depth = self.tree.sum(1)  # a node sees itself and its ancestors
+            places = places.repeat(self.rows, 1)
+            for row, length in enumerate(self.lengths):
+                end = self.prefix + length
+                places[row, end - nodes : end] = end - nodes + depth - 1
+        return places
 
     def mask(self, window: int | None) -> torch.Tensor:
         """What each own token may see: bool (1 or B, L, P + L)."""
         if window not in self._masks:
             query = torch.arange(self.longest)[:, None] + self.prefix
-            keys = torch.arange(self.prefix + self.longest)[None]
-            seen = keys <= query
-            if window is not None:
-                seen &= keys > query - window
-            seen = seen[None]
+            seen = (torch.arange(self.prefix + self.longest)[None] <= query)[None]
             if self.tree is not None:
                 nodes = self.tree.shape[0]
                 seen = seen.repeat(self.rows, 1, 1)
                 for row, length in enumerate(self.lengths):
                     first = length - nodes
                     seen[row, first:length, self.prefix + first : self.prefix + length] = self.tree
+            if window is not None:
+                # By position, not by place: the nodes of a tree lie further apart than they are.
+                places = self._places()
+                seen = seen & (places[:, None] > places[:, self.prefix :, None] - window)
             self._masks[window] = seen.to(self.device)
         mask = self._masks[window]
         assert mask is not None
@@ -288,13 +296,15 @@ def _packed_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     packing: Packing | Cache | None = None,
     **kwargs: object,  # the interface hands every layer's extras to every implementation
 ) -> tuple[torch.Tensor, None]:
     if packing is None:
         raise RuntimeError(f"{type(module).__name__} was called without the packing of its batch")
-    if softcap is not None:
-        raise RuntimeError(f"{type(module).__name__} caps attention scores, which packed attention does not do")
+    if softcap is not None or s_aux is not None:
+        what = "caps attention scores" if s_aux is None else "has attention sinks"
+        raise BaseError(f"{type(module).__name__} {what}, which packed attention does not do; choose another base")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return packing.attend(module.layer_idx, query, key, value, scale, sliding_window), None  # type: ignore[arg-type]
 

@@ -172,11 +172,15 @@ def _generate_batch(
 
 
 def _batches(prompts: Sequence[Tokens], extra: int, most_rows: int) -> Iterator[list[int]]:
-    """Prompt numbers in batches of like length, the longest first, within the token budget."""
+    """Prompt numbers in batches of like length, the longest first, within the token budget.
+
+    What all prompts share is laid out once a batch, so it does not count.
+    """
+    shared = shared_tokens(prompts)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     start = 0
     while start < len(order):
-        rows = max(1, min(most_rows, BATCH_TOKENS // (len(prompts[order[start]]) + extra)))
+        rows = max(1, min(most_rows, BATCH_TOKENS // (len(prompts[order[start]]) - shared + extra)))
         yield order[start : start + rows]
         start += rows
 

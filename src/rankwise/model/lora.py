@@ -2,8 +2,8 @@
 
 PEFT keeps its modules, names and file format; only the forward of an eligible layer is replaced. Kept for the
 backward pass: x and x A^T. PEFT's own forward casts x to float32 and lets autograd keep every product; here the
-adapter's products run in the base's dtype and its gradients are handed over in float32. Layers PEFT builds otherwise
-(DoRA, quantised bases, several active adapters, merged) keep PEFT's forward.
+adapter's products run in the base's dtype and its gradients are handed over in its own, float32. Layers PEFT builds
+otherwise (DoRA, quantised bases, several active adapters, merged) keep PEFT's forward.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class _FusedLora(torch.autograd.Function):
         out = torch.addmm(out, inner, low_b.t(), alpha=scale)
         ctx.save_for_backward(flat, inner, weight, low_a, low_b, keep)
         ctx.scale, ctx.shape, ctx.bias_dtype = scale, x.shape, None if bias is None else bias.dtype
+        ctx.adapter_dtype = a.dtype
         return out.view(*x.shape[:-1], out.shape[-1])
 
     @staticmethod
@@ -50,8 +51,8 @@ class _FusedLora(torch.autograd.Function):
         grad = grad.reshape(-1, grad.shape[-1])
         grad_inner = (grad @ low_b) * ctx.scale
         seen = flat if keep is None else flat * keep.reshape(flat.shape)
-        grad_a = (grad_inner.t() @ seen).float()
-        grad_b = (grad.t() @ inner).float() * ctx.scale
+        grad_a = (grad_inner.t() @ seen).to(ctx.adapter_dtype)
+        grad_b = (grad.t() @ inner).to(ctx.adapter_dtype) * ctx.scale
         grad_bias = grad.sum(0).to(ctx.bias_dtype) if ctx.needs_input_grad[2] else None
         grad_x = None
         if ctx.needs_input_grad[0]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from peft import PeftModel
 
 from rankwise.data.render import Renderer
@@ -21,11 +25,36 @@ class OpenAdapter:
     facts: AdapterFacts
     max_length: int
     """Most tokens the base takes."""
+    base_biases: tuple[tuple[torch.nn.Parameter, torch.Tensor], ...]
+    """Biases that the adapter replaced, each with the base's own values."""
+
+    @contextmanager
+    def base_alone(self) -> Iterator[None]:
+        """The base as it is without the adapter. PEFT switches its matrices off but leaves trained biases in place."""
+        trained = [(bias, bias.detach().clone()) for bias, _ in self.base_biases]
+        _copy(self.base_biases)
+        try:
+            with ExitStack() as stack:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "Careful, disabling adapter layers", UserWarning)
+                    stack.enter_context(self.model.disable_adapter())
+                yield
+        finally:
+            _copy(trained)
+
+
+@torch.no_grad()
+def _copy(values: Iterable[tuple[torch.nn.Parameter, torch.Tensor]]) -> None:
+    for parameter, value in values:
+        parameter.copy_(value)
 
 
 def open_adapter(folder: Path, base: Path, dtype: str, device: str) -> OpenAdapter:
     """The adapter in `folder` on the base in `base`; AdapterError naming every fault of either."""
     anatomy = read_anatomy(base)
     raise_if_errors(AdapterError, verify_adapter(folder, identify_base(base), anatomy))
-    model = attach_existing(load_base(base, dtype, device), folder, trainable=False)
-    return OpenAdapter(model, Renderer(base), read_adapter(folder), anatomy.max_length)
+    model = load_base(base, dtype, device)
+    biases = [(p, p.detach().clone()) for name, p in model.named_parameters() if name.endswith("bias")]
+    adapted = attach_existing(model, folder, trainable=False)
+    replaced = tuple((p, own) for p, own in biases if not torch.equal(p, own))
+    return OpenAdapter(adapted, Renderer(base), read_adapter(folder), anatomy.max_length, replaced)

@@ -1,7 +1,8 @@
 """Every value of a run, with its reason and its source."""
 
-from rankwise.plan.advise import advise
+from rankwise.plan.advise import EVALUATION_ROWS, advise
 from rankwise.plan.capacity import Capacity
+from rankwise.plan.continued import Continued, read_continued
 from rankwise.plan.plan import Decision, Plan, PlanReader
 
-__all__ = ["Capacity", "Decision", "Plan", "PlanReader", "advise"]
+__all__ = ["EVALUATION_ROWS", "Capacity", "Continued", "Decision", "Plan", "PlanReader", "advise", "read_continued"]

@@ -7,10 +7,12 @@ from math import ceil
 
 from rankwise.data.corpus import Corpus
 from rankwise.data.render import DEFAULT_TEMPLATE_NAME
+from rankwise.data.split import spread
 from rankwise.doctrine import DEFAULTS, DOCTRINES, Advice, Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import PlanError, Problem, RecipeError, raise_if_errors
 from rankwise.facts import Anatomy, Machine, Measurement
 from rankwise.plan.capacity import judge_capacity
+from rankwise.plan.continued import Continued
 from rankwise.plan.memory import training_bytes
 from rankwise.plan.plan import Decision, Plan
 from rankwise.plan.timing import training_seconds
@@ -20,7 +22,7 @@ from rankwise.recipe.domains import Domain
 BFLOAT16_GAIN = 1.1
 """bfloat16 must be this much faster than float32 to be chosen."""
 EVALUATION_ROWS = 256
-"""Most held-out rows that are looked at during training; all of them are scored afterwards."""
+"""Most held-out rows that are looked at during training, spread over all; all are scored by `rankwise evaluate`."""
 
 _ADVISED = (  # in this order: a rule may look at what was settled before it
     "lora.target_modules",
@@ -60,13 +62,15 @@ def advise(
     template_name: str,
     machine: Machine,
     measured: Measurement | None,
+    continued: Continued | None = None,
 ) -> Plan:
     """The plan for one run; `model` finds the base again from any folder.
 
-    Raises RecipeError if the doctrine is unknown or a target list matches nothing.
+    With `continued`, what that adapter is made of comes before any doctrine. Raises RecipeError if the doctrine is
+    unknown, a target list matches nothing, or the recipe disagrees with the adapter it continues from.
     """
     doctrine = find_doctrine(asked.recipe.doctrine, asked.where("doctrine"))
-    return _Advice(asked, domain, model, anatomy, corpus, template_name, machine, measured, doctrine).plan()
+    return _Advice(asked, domain, model, anatomy, corpus, template_name, machine, measured, continued, doctrine).plan()
 
 
 class _Advice:
@@ -80,13 +84,15 @@ class _Advice:
         template_name: str,
         machine: Machine,
         measured: Measurement | None,
+        continued: Continued | None,
         doctrine: Doctrine,
     ) -> None:
         self.asked, self.domain, self.model, self.anatomy, self.corpus = asked, domain, model, anatomy, corpus
         self.template_name, self.machine, self.measured, self.doctrine = template_name, machine, measured, doctrine
+        self.continued = continued
         self.decisions: dict[str, Decision] = {}
         self.settled: dict[str, Value] = {}
-        self.problems: list[Problem] = list(corpus.problems)
+        self.problems: list[Problem] = [*corpus.problems, *(continued.problems if continued else ())]
         body = [p.name for p in anatomy.projections if p.role != "head"]
         self.situation = Situation(
             base_parameters=anatomy.total_parameters,
@@ -102,7 +108,10 @@ class _Advice:
         self._decide_what()
         self._decide_data()
         for key in _ADVISED:
-            self._advised(key)
+            if self.continued is not None and key in self.continued.values:
+                self._continue(key, self.continued.values[key])
+            else:
+                self._advised(key)
         self._resolve_targets()
         self._decide_precision()
         steps = self._decide_steps()
@@ -150,6 +159,23 @@ class _Advice:
             raise PlanError(f"no doctrine decides {key}")
         self._settle(key, value, reason, source, {n: v for n, v in alternatives.items() if v != value})
 
+    def _continue(self, key: str, value: Value) -> None:
+        """The value of the adapter that is continued from, which the user's own must not contradict."""
+        asked = self._asked_value(key)
+        if key in self.asked.given and self._meaning(key, asked) != self._meaning(key, value):
+            message = (
+                f"{key} is {_shown(asked)} here and {_shown(value)} in the adapter it continues from, where it cannot "
+                f"change; leave {key} out, or leave adapter out to train a fresh one"
+            )
+            self.problems.append(Problem("error", "adapter-disagrees", self.asked.where(key), message))
+        self._settle(key, value, "its matrices are made so", "the adapter it continues from")
+
+    def _meaning(self, key: str, value: Value) -> object:
+        if key != "lora.target_modules":
+            return value
+        names = value if isinstance(value, list) else [str(value)]
+        return {layer.path for layer in self.anatomy.targeted(self.anatomy.resolve_targets(names).modules)}
+
     def _from(self, doctrine: Doctrine, key: str) -> Advice | None:
         rule = doctrine.rules.get(key)
         return rule(self.situation) if rule else None
@@ -172,8 +198,8 @@ class _Advice:
         self._given("objective", recipe.objective, "the rows have answers to learn from")
         self._given("method", "lora", "small, swappable on one base; the only method of this build")
         self._given("quantization", "none", "the base stays in its floating-point dtype; nothing else is built yet")
-        self._settle("doctrine", recipe.doctrine, self.doctrine.title, self.asked.where("doctrine"))
-        self._given("adapter", recipe.adapter, "a fresh adapter" if recipe.adapter is None else "")
+        self._given("doctrine", recipe.doctrine, f"{self.doctrine.title}; the default")
+        self._given("adapter", str(self.continued.folder) if self.continued else None, "a fresh adapter")
         share = recipe.shared_prefix is not False
         self._given(
             "shared_prefix", share, "what the rows of a batch begin with is computed once (from 16 tokens on); exact"
@@ -193,7 +219,7 @@ class _Advice:
         self._given("data.max_length", corpus.max_length, f"the longest row has {over_base} tokens")
         self._given("data.too_long", request.too_long, "no row is cut or dropped unless you choose so")
         self._given("data.assistant_turns", request.assistant_turns, "every answer of a conversation is trained on")
-        self._given("data.instruction", corpus.instruction, self._instruction_reason())
+        self._decide_instruction()
         if self.template_name == DEFAULT_TEMPLATE_NAME:
             reason = "this base brings no chat template, so a plain default one is used"
             self.problems.append(
@@ -204,6 +230,15 @@ class _Advice:
         else:
             reason = "rows are laid out as the base was taught"
         self._settle("chat_template", self.template_name, reason, str(self.anatomy.name))
+
+    def _decide_instruction(self) -> None:
+        key = "data.instruction"
+        if self.corpus.shape == "labels" or key not in self.asked.given:
+            self._given(key, self.corpus.instruction, self._instruction_reason())
+            return
+        message = f"{self.corpus.shape} rows bring their own prompt, so this one is not used; it is for text/label rows"
+        self.problems.append(Problem("warning", "instruction-not-used", self.asked.where(key), message))
+        self._settle(key, self.corpus.instruction, self._instruction_reason(), "rankwise")
 
     def _instruction_reason(self) -> str:
         if self.corpus.shape != "labels":
@@ -271,8 +306,9 @@ class _Advice:
             self._settle(key, gain > BFLOAT16_GAIN, compared, f"measured on {self.machine.cpu}")
         threads = self.measured.threads if self.measured else self.machine.usable_cores
         self._settle("threads", threads, "the cores this process may use", "rankwise")
-        device = "cuda" if self.machine.gpus else "cpu"
-        self._settle("device", device, "the GPU of this machine" if self.machine.gpus else "no GPU here", "rankwise")
+        device = self.machine.device
+        why = "the GPU of this machine" if device == "cuda" else "no GPU that the installed torch can use"
+        self._settle("device", device, why, "rankwise")
 
     def _decide_steps(self) -> int:
         rows = len(self.corpus.train)
@@ -280,17 +316,24 @@ class _Advice:
         step_rows *= int(self.situation.number("training.gradient_accumulation_steps"))
         max_steps = self.asked.recipe.training.max_steps
         epochs = self.situation.number("training.num_train_epochs")
-        per_epoch = rows / step_rows
         if max_steps is not None:
-            self._given("training.max_steps", max_steps, "")
             steps = max_steps
+            self._given("training.max_steps", steps, "")
+            self._overridden_epochs(steps * step_rows / rows)
         else:
-            steps = max(1, ceil(epochs * per_epoch))
+            steps = max(1, ceil(round(epochs * rows / step_rows, 6)))
             self._settle(
                 "training.max_steps", steps, f"{epochs:g} passes over {rows} rows, {step_rows} a step", "rankwise"
             )
         self.settled["steps"] = steps  # for the rules that come after
         return steps
+
+    def _overridden_epochs(self, epochs: float) -> None:
+        key = "training.num_train_epochs"
+        if key in self.asked.given:
+            message = f"training.max_steps overrides it: {epochs:.3g} passes; give one of the two"
+            self.problems.append(Problem("warning", "epochs-overridden", self.asked.where(key), message))
+        self._settle(key, float(f"{epochs:.6g}"), "follows from training.max_steps", "rankwise")
 
     # -- what it will take
 
@@ -304,13 +347,15 @@ class _Advice:
         lengths = sorted(self.corpus.train_lengths)
         targets = sorted(row.num_supervised for row in self.corpus.train_rendered)
         memory = training_bytes(self.anatomy, trainable, dtype, sum(lengths[-batch:]), sum(targets[-batch:]))
-        if memory > self.machine.memory_bytes:
+        on_gpu = self.machine.device == "cuda"
+        room = self.machine.gpus[0].memory_bytes if on_gpu else self.machine.memory_bytes
+        if memory > room:
             self.problems.append(
                 Problem(
                     "warning",
                     "does-not-fit",
                     "",
-                    f"about {_gigabytes(memory)} at the peak, of {_gigabytes(self.machine.memory_bytes)} here; "
+                    f"about {_gigabytes(memory)} at the peak, of {_gigabytes(room)} here; "
                     "lower training.per_device_train_batch_size and raise gradient_accumulation_steps by as much",
                 )
             )
@@ -318,7 +363,7 @@ class _Advice:
         if self.measured is not None:
             step_rows = batch * int(self.situation.number("training.gradient_accumulation_steps"))
             train_tokens = round(sum(lengths) / len(lengths) * step_rows * steps)
-            held_out = sum(len(row.ids) for row in self.corpus.held_out_rendered[:EVALUATION_ROWS])
+            held_out = sum(len(row.ids) for row in spread(self.corpus.held_out_rendered, EVALUATION_ROWS))
             evaluations = ceil(steps / self.situation.number("training.eval_steps"))
             seconds = training_seconds(self.measured, dtype, train_tokens, held_out, evaluations)
         return Plan(
@@ -336,6 +381,10 @@ class _Advice:
 
 def _once(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys(problems))
+
+
+def _shown(value: Value) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _gigabytes(count: int) -> str:

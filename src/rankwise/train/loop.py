@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -70,6 +71,11 @@ def train(
         nonlocal best
         model.eval()
         loss = mean_loss(model, held_out, micro_rows, settings.shared_prefix)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"step {progress.step}: the held-out loss after it is {loss}, so the step ruined the weights; nothing "
+                "was saved since the last checkpoint. Lower training.learning_rate and train again"
+            )
         better = progress.best_loss is None or loss < progress.best_loss
         if better:
             progress.best_loss, progress.best_step, progress.evaluations_since_best = loss, progress.step, 0
@@ -104,7 +110,7 @@ def train(
             raise TrainingError(
                 f"step {step + 1}: the loss is {float(loss)} and the gradient norm {float(norm)}, which is not finite; "
                 f"rows of this step: {sorted(chosen)}. The step was not taken. Lower training.learning_rate, or set "
-                "training.bf16: false, and resume"
+                "training.bf16: false, and train again"
             )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

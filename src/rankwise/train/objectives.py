@@ -17,10 +17,11 @@ def backward_sft(model: torch.nn.Module, micro_batches: Sequence[Sequence[Render
     The mean is over all supervised tokens of the step, not a mean of micro-batch means, so how the step is cut
     into micro-batches changes neither loss nor gradient.
     """
-    tokens = sum(row.num_supervised for rows in micro_batches for row in rows)
+    batches = [pack(rows, share) for rows in micro_batches]
+    tokens = sum(len(batch.targets) for batch in batches)
     total = torch.zeros(())
-    for rows in micro_batches:
-        loss = target_losses(model, pack(rows, share)).sum() / tokens
+    for batch in batches:
+        loss = target_losses(model, batch).sum() / tokens
         loss.backward()  # type: ignore[no-untyped-call]
         total = total + loss.detach().cpu()
     return total

@@ -18,6 +18,7 @@ from peft import PeftModel
 
 from rankwise.catalog import write_card
 from rankwise.data.corpus import Corpus
+from rankwise.data.split import spread
 from rankwise.errors import RunError
 from rankwise.events import EventLog, Observer
 from rankwise.facts import (
@@ -34,13 +35,10 @@ from rankwise.facts import (
 from rankwise.files import new_folder, read_json, write_json
 from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
 from rankwise.model.load import load_base
-from rankwise.plan import Plan, PlanReader
+from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
 from rankwise.train.loop import LN2, Finished, LoopSettings, train
 from rankwise.train.optim import OptimSettings
 from rankwise.train.state import latest_checkpoint
-
-EVALUATION_ROWS = 256
-"""Most held-out rows looked at during training, the first of them; all are scored by `rankwise evaluate`."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
             finished = train(
                 adapted,
                 corpus.train_rendered,
-                corpus.held_out_rendered[:EVALUATION_ROWS],
+                spread(corpus.held_out_rendered, EVALUATION_ROWS),
                 settings.loop,
                 settings.optim,
                 log,

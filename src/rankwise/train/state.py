@@ -65,7 +65,7 @@ def save_checkpoint(
     progress: Progress,
     best: dict[str, torch.Tensor] | None,
 ) -> Path:
-    """Commit `step-N` under `folder` and drop all but the newest two."""
+    """Commit `step-N` under `folder`; keep it and the one before, drop all others."""
     target = folder / f"step-{progress.step:08d}"
     moments = {"rng.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -81,7 +81,9 @@ def save_checkpoint(
         (draft / "state.json").write_text(json.dumps(asdict(progress)))
         manifest = {file.name: sha256_file(file) for file in sorted(draft.iterdir())}
         (draft / "manifest.json").write_text(json.dumps(manifest))
-    for old in committed(folder)[:-KEPT]:
+    done = committed(folder)
+    here = done.index(target) + 1
+    for old in done[: max(0, here - KEPT)] + done[here:]:  # later ones were found damaged when the run was resumed
         shutil.rmtree(old)
     return target
 
@@ -116,10 +118,12 @@ def load_checkpoint(
     if cuda is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)
     parameters = trainable(model)
+    fused = bool(optimizer.defaults["fused"])
     for key, value in moments.items():
         field, name = key.split(":", 1)
         parameter = parameters[name]
-        optimizer.state[parameter][field] = value if field == "step" else value.to(parameter.device)
+        # AdamW counts its steps on the host, unless it is the fused one.
+        optimizer.state[parameter][field] = value.to(parameter.device) if fused or field != "step" else value
     best = path / "best.safetensors"
     progress = Progress(**json.loads((path / "state.json").read_text()))
     return progress, load_file(best) if best.is_file() else None

@@ -1,0 +1,145 @@
+"""Doctrines: every rule answers in the recipe's own terms, and says why and by whom."""
+
+from __future__ import annotations
+
+import dataclasses
+from math import sqrt
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rankwise.doctrine import DEFAULTS, DOCTRINES, Situation, Value, find_doctrine
+from rankwise.doctrine.rankwise import HIDDEN_POWER, RANKWISE, REFERENCE_HIDDEN, REFERENCE_RANK, REFERENCE_RATE
+from rankwise.errors import RecipeError
+from rankwise.recipe.schema import Recipe
+
+LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def situation(settled: dict[str, Value], rows: int = 500, hidden: int = 576, parameters: int = 10**8) -> Situation:
+    return Situation(
+        base_parameters=parameters,
+        hidden_size=hidden,
+        linear_layers=LLAMA,
+        rows=rows,
+        supervised_tokens=3 * rows,
+        longest_row=64,
+        settled=settled,
+    )
+
+
+def advice(doctrine: str, key: str, **values: Any) -> Value:
+    settled: dict[str, Value] = {"lora.r": 16, "steps": 100, "training.eval_steps": 20}
+    found = DOCTRINES[doctrine].rules[key](situation(settled | values.pop("settled", {}), **values))
+    assert found is not None
+    return found.value
+
+
+@given(
+    st.sampled_from(sorted(DOCTRINES)),
+    st.integers(1, 10**6),
+    st.integers(8, 16384),
+    st.integers(10**6, 10**12),
+    st.integers(1, 1024),
+    st.integers(1, 10**6),
+)
+def test_every_rule_gives_a_value_the_recipe_accepts(
+    name: str, rows: int, hidden: int, parameters: int, r: int, steps: int
+) -> None:
+    settled: dict[str, Value] = {"lora.r": r, "steps": steps, "training.eval_steps": 7}
+    nested: dict[str, dict[str, Value]] = {}
+    for key, rule in DOCTRINES[name].rules.items():
+        found = rule(situation(settled, rows, hidden, parameters))
+        if found is not None:
+            assert found.reason and found.source
+            section, _, leaf = key.partition(".")
+            nested.setdefault(section, {})[leaf] = found.value
+    recipe = Recipe.model_validate(nested)
+    for section, values in nested.items():
+        for leaf, value in values.items():
+            assert getattr(getattr(recipe, section), leaf) == value
+
+
+@given(st.integers(64, 16384), st.integers(1, 1024))
+def test_learning_rate_is_the_fit_and_falls_with_rank_and_width(hidden: int, r: int) -> None:
+    rate = advice("rankwise", "training.learning_rate", hidden=hidden, settled={"lora.r": r})
+    exact = REFERENCE_RATE * (REFERENCE_HIDDEN / hidden) ** HIDDEN_POWER * sqrt(REFERENCE_RANK / r)
+    assert rate == pytest.approx(exact, rel=0.05)
+    doubled = advice("rankwise", "training.learning_rate", hidden=hidden, settled={"lora.r": 2 * r})
+    wider = advice("rankwise", "training.learning_rate", hidden=2 * hidden, settled={"lora.r": r})
+    assert isinstance(rate, float) and isinstance(doubled, float) and isinstance(wider, float)
+    assert doubled < rate and wider < rate
+
+
+def test_learning_rate_at_the_reference_is_the_reference() -> None:
+    assert advice("rankwise", "training.learning_rate", hidden=2000, settled={"lora.r": 32}) == 5e-4
+
+
+@pytest.mark.parametrize("name", ["rankwise", "best-practices"])
+def test_alpha_follows_the_rank(name: str) -> None:
+    for r in (1, 4, 16, 32):
+        assert advice(name, "lora.lora_alpha", settled={"lora.r": r}) == 2 * r
+
+
+def test_best_practices_is_its_documents_template() -> None:
+    expected = {
+        "lora.r": 16,
+        "lora.lora_alpha": 32,
+        "lora.lora_dropout": 0.05,
+        "lora.target_modules": list(LLAMA),
+        "training.learning_rate": 2e-4,
+        "training.weight_decay": 1e-5,
+        "training.optim": "adamw_torch",
+        "training.lr_scheduler_type": "cosine",
+    }
+    assert {key: advice("best-practices", key) for key in DOCTRINES["best-practices"].rules} == expected
+
+
+def test_defaults_are_what_peft_and_transformers_do() -> None:
+    from peft import LoraConfig
+    from transformers import TrainingArguments
+
+    lora = LoraConfig()
+    for key in ("r", "lora_alpha", "lora_dropout", "bias", "use_rslora", "init_lora_weights"):
+        assert advice("defaults", f"lora.{key}") == getattr(lora, key), key
+    trainer = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
+    for key in (
+        "learning_rate",
+        "weight_decay",
+        "adam_beta1",
+        "adam_beta2",
+        "adam_epsilon",
+        "max_grad_norm",
+        "num_train_epochs",
+        "per_device_train_batch_size",
+        "gradient_accumulation_steps",
+    ):
+        assert advice("defaults", f"training.{key}") == trainer[key], key
+    assert str(trainer["lr_scheduler_type"]).endswith(str(advice("defaults", "training.lr_scheduler_type")))
+
+
+def test_defaults_decide_everything_any_doctrine_decides() -> None:
+    for doctrine in DOCTRINES.values():
+        assert doctrine.rules.keys() <= DEFAULTS.rules.keys(), doctrine.name
+
+
+def test_defaults_take_other_names_where_pefts_own_are_absent() -> None:
+    rule = DEFAULTS.rules["lora.target_modules"]
+    found = rule(dataclasses.replace(situation({}), linear_layers=("query", "dense")))
+    assert found is not None and found.value == ["query", "dense"]
+
+
+def test_every_doctrine_is_found_by_its_name() -> None:
+    assert all(find_doctrine(name).name == name for name in DOCTRINES)
+    assert find_doctrine("rankwise") is RANKWISE
+
+
+def test_an_unknown_doctrine_names_the_nearest_and_the_place() -> None:
+    with pytest.raises(RecipeError) as caught:
+        find_doctrine("best-practises", "recipe.yaml:3")
+    [problem] = caught.value.problems
+    assert (problem.severity, problem.code, problem.where) == ("error", "unknown-doctrine", "recipe.yaml:3")
+    assert 'did you mean "best-practices"?' in problem.message
+    assert all(name in problem.message for name in DOCTRINES)

@@ -1,0 +1,237 @@
+"""From recipe and facts to decisions: who decides what, and what is said about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from rankwise.errors import Problem, RecipeError
+from rankwise.facts import Anatomy, Machine, Measurement
+from rankwise.facts.machine import Gpu
+from rankwise.plan import Plan
+
+PlanOf = Callable[..., Plan]
+SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+TEMPLATE = """\
+lora:
+  r: 16
+  lora_alpha: 32              # 2*rank
+  lora_dropout: 0.05
+  target_modules:             # ALL MLP + Attention
+    - q_proj
+    - k_proj
+    - v_proj
+    - o_proj
+    - gate_proj
+    - up_proj
+    - down_proj
+    - mlp
+    - mlp_proj
+
+training:
+  learning_rate: 2e-4         # 10x higher LR
+  weight_decay: 1e-5          # Low weight decay
+  optimizer: "adamw_torch"
+  lr_scheduler_type: "cosine"
+"""
+"""The configuration template of a guide, as it stands."""
+
+
+def codes(problems: Sequence[Problem]) -> list[str]:
+    return [problem.code for problem in problems if problem.severity != "note"]
+
+
+def refused(plan_of: PlanOf, *recipe: str) -> tuple[Problem, ...]:
+    with pytest.raises(RecipeError) as caught:
+        plan_of(*recipe)
+    return caught.value.problems
+
+
+# -- who decides
+
+
+def test_the_users_value_comes_before_doctrine_and_defaults(plan_of: PlanOf) -> None:
+    made = plan_of("doctrine: best-practices\nlora:\n  r: 5")
+    assert made["lora.r"] == 5
+    assert (made.decisions["lora.r"].source, made.decisions["lora.r"].reason) == ("recipe.yaml:3", "you set it")
+    assert made["lora.lora_dropout"] == 0.05  # the doctrine's
+    assert made.decisions["lora.lora_dropout"].source.startswith("LoRA Best Practices")
+    assert made["lora.bias"] == "none"  # no word on it there, so PEFT's default
+    assert made.decisions["lora.bias"].source.startswith("PEFT")
+
+
+def test_an_override_comes_before_the_file_and_alpha_follows_it(plan_of: PlanOf) -> None:
+    made = plan_of("lora: {r: 5}", "lora.r=32")
+    assert (made["lora.r"], made.decisions["lora.r"].source) == (32, "--set lora.r=32")
+    assert made["lora.lora_alpha"] == 64
+    assert plan_of("lora: {r: 5, lora_alpha: 7}", "lora.r=32")["lora.lora_alpha"] == 7
+
+
+def test_the_learning_rate_follows_an_overridden_rank(plan_of: PlanOf) -> None:
+    low, high = plan_of("", "lora.r=4")["training.learning_rate"], plan_of("", "lora.r=16")["training.learning_rate"]
+    assert low == pytest.approx(2 * high, rel=0.05)  # type: ignore[operator]
+
+
+def test_auto_is_no_value_of_the_users(plan_of: PlanOf) -> None:
+    assert plan_of("lora: {r: auto}") == plan_of("")
+
+
+def test_alternatives_name_the_doctrines_that_say_otherwise(plan_of: PlanOf) -> None:
+    decision = plan_of("").decisions["training.learning_rate"]
+    assert decision.alternatives == {"best-practices": 2e-4, "defaults": 5e-5}
+    assert plan_of("lora: {r: 8}").decisions["lora.r"].alternatives == {"rankwise": 16, "best-practices": 16}
+
+
+def test_every_decision_has_a_reason_and_a_source(plan_of: PlanOf) -> None:
+    for doctrine in ("rankwise", "best-practices", "defaults"):
+        for key, decision in plan_of(f"doctrine: {doctrine}").decisions.items():
+            assert decision.reason and decision.source, key
+
+
+def test_an_unknown_doctrine_is_refused_with_its_line(plan_of: PlanOf) -> None:
+    [problem] = refused(plan_of, "doctrine: rankwize")
+    assert (problem.code, problem.where) == ("unknown-doctrine", "recipe.yaml:1")
+    assert 'did you mean "rankwise"?' in problem.message
+
+
+# -- targets
+
+
+def test_the_guides_template_plans_as_it_stands(plan_of: PlanOf, tiny_anatomy: Anatomy) -> None:
+    made = plan_of(TEMPLATE)
+    assert made["lora.target_modules"] == SEVEN
+    decision = made.decisions["lora.target_modules"]
+    assert decision.source == "recipe.yaml:5" or decision.source == "recipe.yaml:6"
+    assert "mlp = gate_proj, up_proj, down_proj" in decision.reason
+    [absent] = [problem for problem in made.problems if problem.code == "absent-target"]
+    assert absent.severity == "warning" and absent.where == decision.source
+    assert absent.message.startswith("mlp_proj:") and "q_proj" in absent.message
+    values = [made[f"training.{key}"] for key in ("learning_rate", "weight_decay", "optim", "lr_scheduler_type")]
+    assert values == [2e-4, 1e-5, "adamw_torch", "cosine"]
+    assert made.trainable_parameters == 16 * 2 * (4 * 32 + 2 * (32 + 16) + 3 * (32 + 64))
+
+
+@pytest.mark.parametrize("targets", ["[mlp_proj, c_attn]", "[nowhere]"])
+def test_a_list_that_matches_nothing_is_an_error(plan_of: PlanOf, targets: str) -> None:
+    problems = refused(plan_of, f"lora:\n  target_modules: {targets}")
+    [problem] = [problem for problem in problems if problem.severity == "error"]
+    assert (problem.code, problem.where) == ("no-target-matches", "recipe.yaml:2")
+    assert "q_proj" in problem.message
+
+
+def test_all_linear_is_every_projection_but_the_head(plan_of: PlanOf) -> None:
+    assert plan_of("lora: {target_modules: all-linear}")["lora.target_modules"] == SEVEN
+
+
+def test_bias_on_a_base_without_biases_is_warned_of(plan_of: PlanOf) -> None:
+    made = plan_of("lora:\n  bias: lora_only")
+    [problem] = [problem for problem in made.problems if problem.code == "bias-without-biases"]
+    assert (problem.severity, problem.where) == ("warning", "recipe.yaml:2")
+    assert made.trainable_parameters == plan_of("").trainable_parameters
+
+
+def test_bias_where_there_are_biases_is_counted(plan_of: PlanOf, biased_base: Path) -> None:
+    made = plan_of("lora: {bias: lora_only, target_modules: [q_proj, k_proj]}", base=biased_base)
+    assert "bias-without-biases" not in codes(made.problems)
+    plain = plan_of("lora: {target_modules: [q_proj, k_proj]}", base=biased_base)
+    assert made.trainable_parameters - plain.trainable_parameters == 2 * (32 + 16)
+    for mlp in ("lora_only", "all"):
+        found = codes(plan_of(f"lora: {{bias: {mlp}, target_modules: [mlp]}}", base=biased_base).problems)
+        assert ("bias-without-biases" in found) == (mlp == "lora_only")
+
+
+# -- data and steps
+
+
+def test_steps_are_epochs_over_rows_and_max_steps_overrides_them(plan_of: PlanOf) -> None:
+    batch = "training: {per_device_train_batch_size: 3, gradient_accumulation_steps: 2, num_train_epochs: %s}"
+    assert plan_of(batch % 1)["training.max_steps"] == 6  # 36 rows, 6 a step
+    assert plan_of(batch % 1.1)["training.max_steps"] == 7
+    assert plan_of(batch % 0.01)["training.max_steps"] == 1
+    made = plan_of("", "training.max_steps=10", "training.per_device_train_batch_size=9")
+    assert (made["training.max_steps"], made["training.num_train_epochs"]) == (10, 2.5)
+    assert "epochs-overridden" not in codes(made.problems)
+    both = plan_of("training: {max_steps: 10, num_train_epochs: 4}")
+    assert "epochs-overridden" in codes(both.problems)
+
+
+def test_evaluations_and_checkpoints_follow_the_steps(plan_of: PlanOf) -> None:
+    made = plan_of("training: {max_steps: 50}")
+    assert (made["training.eval_steps"], made["training.save_steps"]) == (10, 10)
+    assert plan_of("training: {max_steps: 50, eval_steps: 7}")["training.save_steps"] == 7
+
+
+def test_a_prompt_that_rows_cannot_use_is_said(plan_of: PlanOf, tmp_path: Path) -> None:
+    rows = [{"instruction": "Sum up.", "input": f"clause {i}", "output": f"note {i}"} for i in range(8)]
+    (tmp_path / "open.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = plan_of("data:\n  train: open.jsonl\n  instruction: Classify.")
+    [problem] = [problem for problem in made.problems if problem.code == "instruction-not-used"]
+    assert (problem.severity, problem.where) == ("warning", "recipe.yaml:3")
+    assert made.decisions["data.instruction"].reason != "you set it"
+
+
+def test_a_prompt_for_label_rows_is_used(plan_of: PlanOf) -> None:
+    made = plan_of("data: {train: rows.jsonl, instruction: Sort it.}")
+    assert (made["data.instruction"], made.decisions["data.instruction"].reason) == ("Sort it.", "you set it")
+    assert plan_of("")["data.instruction"] == "Classify the text. Answer with one of: bad, good."
+
+
+def test_an_open_domain_gives_way_to_label_rows(plan_of: PlanOf) -> None:
+    from rankwise.recipe.domains import DOMAINS
+
+    name = next(name for name, domain in DOMAINS.items() if domain.kind == "open")
+    decision = plan_of(f"domain: {name}").decisions["data.instruction"]
+    assert decision.value == "Classify the text. Answer with one of: bad, good."
+    assert "your rows have labels" in decision.reason
+
+
+# -- precision, memory, time
+
+
+def measured(bfloat16: float) -> Measurement:
+    return Measurement(
+        machine="",
+        base="",
+        torch="",
+        threads=1,
+        train_tokens_per_second={"float32": 100.0, "bfloat16": bfloat16},
+        forward_tokens_per_second={"float32": 300.0, "bfloat16": 300.0},
+        load_seconds=1.0,
+        measured_at="2026-01-01T00:00:00+00:00",
+    )
+
+
+@pytest.mark.parametrize(("speed", "chosen"), [(60.0, False), (105.0, False), (150.0, True)])
+def test_bfloat16_only_where_it_was_measured_faster(plan_of: PlanOf, speed: float, chosen: bool) -> None:
+    made = plan_of("", measured=measured(speed))
+    assert made["training.bf16"] is chosen and made["threads"] == 1
+    assert made.seconds is not None and made.seconds > 1
+    assert plan_of("", "training.bf16=true", measured=measured(speed))["training.bf16"] is True
+
+
+def test_without_a_measurement_no_time_is_claimed(plan_of: PlanOf) -> None:
+    made = plan_of("")
+    assert made.seconds is None and made["training.bf16"] is False
+
+
+def test_memory_grows_with_the_batch_and_what_does_not_fit_is_a_warning(plan_of: PlanOf, machine: Machine) -> None:
+    sizes = [plan_of("", f"training.per_device_train_batch_size={size}").memory_bytes for size in (1, 4, 16)]
+    assert sizes == sorted(set(sizes))
+    split = ("training.per_device_train_batch_size=4", "training.gradient_accumulation_steps=4")
+    assert plan_of("", *split).memory_bytes == sizes[1]
+    small = dataclasses.replace(machine, memory_bytes=sizes[0] - 1)
+    assert "does-not-fit" in codes(plan_of("", machine=small).problems)
+    assert "does-not-fit" not in codes(plan_of("").problems)
+
+
+def test_a_gpu_counts_where_torch_can_use_it(plan_of: PlanOf, machine: Machine) -> None:
+    small = Gpu("a GPU", 1 << 28)
+    seen = dataclasses.replace(machine, gpus=(small,))
+    usable = dataclasses.replace(seen, versions={"torch": "2.13.0"})
+    assert plan_of("", machine=seen)["device"] == "cpu"
+    on_gpu = plan_of("", machine=usable)
+    assert on_gpu["device"] == "cuda" and "does-not-fit" in codes(on_gpu.problems)
