@@ -329,6 +329,9 @@ def test_evaluate_by_run_folder_adapter_folder_and_name(trained: api.Trained) ->
         assert (each.rows, each.metric) == (4, "accuracy")
         assert set(each.contestants) == {"base", "few_shot", "baseline", "adapter"}
         assert all(sum(contestant.counts.values()) == 4 for contestant in each.contestants.values())
+        bits = {name: contestant.scores.get("bits_per_token") for name, contestant in each.contestants.items()}
+        assert bits["adapter"] == pytest.approx(trained.held_out["bits_per_token"], rel=1e-4)  # as training saw it
+        assert bits["base"] != pytest.approx(bits["adapter"], rel=1e-3)
     assert len({each.verdict for each in found}) == 1
     assert read_json(trained.run / "evaluation.json")["verdict"] == found[0].verdict
 

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rankwise import catalog
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.inspect import Inspection
-from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
-from rankwise.data.request import corpus_request
-from rankwise.doctrine import find_doctrine
-from rankwise.errors import AdapterError, BaseError, Problem, RankwiseError, RunError
+from rankwise.errors import AdapterError, Problem, RankwiseError, RunError
 from rankwise.evaluate.rows import evaluation_rows
 from rankwise.events import Observer, ignore
 from rankwise.facts import (
     AdapterRecord,
-    Anatomy,
     Located,
     Measurement,
     adapter_digest,
@@ -40,9 +34,8 @@ from rankwise.facts import (
     save_measurement,
 )
 from rankwise.files import read_json, write_json, write_text
-from rankwise.plan import Continued, Plan, advise, read_continued
+from rankwise.plan import Plan, Prepared, advise, prepare, problems_of
 from rankwise.recipe import Asked
-from rankwise.recipe.domains import Domain, find_domain
 
 if TYPE_CHECKING:
     from rankwise.evaluate.run import Evaluation
@@ -85,114 +78,28 @@ class Checked:
         }
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A recipe with the facts it speaks of."""
-
-    located: Located
-    path: Path
-    anatomy: Anatomy
-    renderer: Renderer
-    domain: Domain | None
-    corpus: Corpus
-    continued: Continued | None
-
-
 def check(asked: Asked, observer: Observer = ignore) -> Checked:
     """Read base, recipe and data; every problem is in the result, none is raised."""
     try:
-        prepared = _prepare(asked, observer)
+        prepared = prepare(asked, observer)
     except RankwiseError as fault:
-        return Checked(_problems(fault), None, [])
+        return Checked(problems_of(fault), None, [])
     problems = prepared.corpus.problems
     try:
         problems = _advise(asked, prepared, None).problems
     except RankwiseError as fault:
-        problems = _problems(fault)
+        problems = problems_of(fault)
     preview = [prepared.renderer.preview(row) for row in prepared.corpus.train_rendered[:2]]
     return Checked(problems, prepared.corpus.inspection, preview)
 
 
 def plan(asked: Asked, observer: Observer = ignore) -> Plan:
     """The plan for a recipe; the first plan for a base on a machine measures its speed, in a process of its own."""
-    prepared = _prepare(asked, observer)
+    prepared = prepare(asked, observer)
     return _advise(asked, prepared, _measured(prepared, observer))
 
 
-def _prepare(asked: Asked, observer: Observer) -> _Prepared:
-    """All that the recipe speaks of; what is wrong with base, domain and data is raised together."""
-    recipe, faults = asked.recipe, list[RankwiseError]()
-    base = _attempt(faults, lambda: _read_base(asked, observer))
-    domain = request = corpus = continued = None
-    if recipe.domain is not None:
-        name = recipe.domain
-        domain = _attempt(faults, lambda: find_domain(name))
-    if recipe.domain is None or domain is not None or recipe.data.train is not None:
-        request = _attempt(faults, lambda: corpus_request(asked, domain))
-    if base is not None:
-        continued = _attempt(faults, lambda: _read_continued(asked, base))
-    if base is not None and request is not None:
-        corpus = _attempt(faults, lambda: build_corpus(request, base.renderer, base.anatomy.max_length))
-    elif request is not None:
-        for source in (request.train, request.held_out):
-            if isinstance(source, str):
-                _attempt(faults, partial(read_table, source))
-    if faults:
-        _attempt(faults, lambda: find_doctrine(recipe.doctrine, asked.where("doctrine")))
-        raise _together(faults)
-    assert base is not None and corpus is not None
-    return _Prepared(base.located, base.path, base.anatomy, base.renderer, domain, corpus, continued)
-
-
-def _attempt(faults: list[RankwiseError], make: Callable[[], T]) -> T | None:
-    try:
-        return make()
-    except RankwiseError as fault:
-        faults.append(fault)
-        return None
-
-
-def _together(faults: Sequence[RankwiseError]) -> RankwiseError:
-    """One error, of the first's kind, with the problems of all."""
-    if len(faults) == 1:
-        return faults[0]
-    return type(faults[0])(problems=dict.fromkeys(problem for fault in faults for problem in _problems(fault)))
-
-
-def _problems(fault: RankwiseError) -> tuple[Problem, ...]:
-    kind = re.sub(r"\B([A-Z])", r"-\1", type(fault).__name__).lower()  # `base-error` of BaseError
-    return fault.problems or (Problem("error", kind, "", str(fault)),)
-
-
-@dataclass(frozen=True)
-class _Base:
-    located: Located
-    path: Path
-    anatomy: Anatomy
-    renderer: Renderer
-
-
-def _read_base(asked: Asked, observer: Observer) -> _Base:
-    model = asked.recipe.model
-    located = locate_base(model, asked.folder)
-    path = fetch_base(located, observer)
-    anatomy = read_anatomy(path, located.name)
-    if anatomy.kind != "causal":
-        raise BaseError(f"{model}: {anatomy.architecture} is an {anatomy.kind}; this build trains causal models only")
-    return _Base(located, path, anatomy, Renderer(path))
-
-
-def _read_continued(asked: Asked, base: _Base) -> Continued | None:
-    """The adapter to continue from: a run or adapter folder beside the recipe, else a name in the catalogue."""
-    adapter = asked.recipe.adapter
-    if adapter is None:
-        return None
-    path = asked.path(adapter)
-    folder = _adapter_folder(str(path) if path.exists() else adapter).absolute()
-    return read_continued(folder, identify_base(base.path), base.anatomy)
-
-
-def _advise(asked: Asked, prepared: _Prepared, measured: Measurement | None) -> Plan:
+def _advise(asked: Asked, prepared: Prepared, measured: Measurement | None) -> Plan:
     return advise(
         asked,
         prepared.domain,
@@ -206,7 +113,7 @@ def _advise(asked: Asked, prepared: _Prepared, measured: Measurement | None) -> 
     )
 
 
-def _measured(prepared: _Prepared, observer: Observer) -> Measurement | None:
+def _measured(prepared: Prepared, observer: Observer) -> Measurement | None:
     """The machine's speed on this base: as kept, else measured now; None if measuring fails."""
     machine, identity = read_machine(), identify_base(prepared.path)
     known = load_measurement(identity.weights, machine)
@@ -271,7 +178,7 @@ def train(asked: Asked, output: Path | None = None, observer: Observer = ignore)
     """Plan and train. Raises Stopped after a signal, with the last completed step committed."""
     if output is not None and (output / "plan.json").exists():
         raise RunError(f"{output} holds a run already; resume it (--resume {output}) or give another --output")
-    prepared = _prepare(asked, observer)
+    prepared = prepare(asked, observer)
     made = _advise(asked, prepared, _measured(prepared, observer))
     run = output or _new_run(asked, prepared)
     try:
@@ -360,7 +267,7 @@ def _finished(run: Path) -> Trained:
     )
 
 
-def _new_run(asked: Asked, prepared: _Prepared) -> Path:
+def _new_run(asked: Asked, prepared: Prepared) -> Path:
     name = asked.recipe.domain or Path(prepared.corpus.request.train).stem
     stem = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     candidates = [stem, *(stem.with_name(f"{stem.name}-{i}") for i in range(2, 100))]
@@ -375,7 +282,7 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
 
     `target`: a run folder, an adapter folder, or a name in the catalogue.
     """
-    folder = _adapter_folder(target)
+    folder = catalog.locate_adapter(target)
     record = _record(folder)
     rows = evaluation_rows(record, data)
     opened = _open(folder, record, observer)
@@ -387,19 +294,9 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     result = Contest(opened, task, record.data.seed, observer).run(rows)
     if data is None and (folder.parent / "plan.json").is_file():
         write_json(folder.parent / "evaluation.json", result.as_json())
+    if data is None:
+        catalog.add_metrics(folder, json.loads(json.dumps(result.metrics())))
     return result
-
-
-def _adapter_folder(target: str) -> Path:
-    path = Path(target)
-    for folder in (path / "adapter", path):
-        if (folder / "adapter_config.json").is_file():
-            return folder
-    if (path / "plan.json").is_file():
-        raise RunError(f"{target}: this run has no adapter yet; finish it with: rankwise train --resume {target}")
-    if path.exists():
-        raise AdapterError(f"{target}: neither a run nor an adapter folder (no adapter_config.json)")
-    return catalog.find_entry(target).path
 
 
 def _record(folder: Path) -> AdapterRecord:
@@ -436,7 +333,7 @@ class Conversation:
     """Base and adapter, loaded once, answering the same prompts."""
 
     def __init__(self, target: str, observer: Observer) -> None:
-        folder = _adapter_folder(target)
+        folder = catalog.locate_adapter(target)
         self.record = _record(folder)
         self._opened = _open(folder, self.record, observer)
 

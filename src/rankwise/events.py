@@ -27,6 +27,8 @@ class EventLog:
         self.path = path
         self._observer = observer
         self._stream = path.open("a", encoding="utf-8")
+        if _torn(path):
+            self._stream.write("\n")  # what a crash left of a line must not swallow the next one
 
     def write(self, kind: str, fields: Mapping[str, Any]) -> None:
         event: Event = {"event": kind, "time": round(time.time(), 3), **fields}
@@ -38,12 +40,17 @@ class EventLog:
         self._stream.close()
 
 
+def _torn(path: Path) -> bool:
+    data = path.read_bytes()
+    return bool(data) and not data.endswith(b"\n")
+
+
 def read_events(path: Path) -> list[Event]:
-    """All whole events of a log; a last line torn by a crash is left out."""
+    """All whole events of a log; a line torn by a crash is left out."""
     events: list[Event] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             events.append(json.loads(line))
         except json.JSONDecodeError:
-            break
+            continue
     return events

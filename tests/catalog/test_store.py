@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rankwise.catalog.store import add_metrics, adapters_folder, find_entry, list_entries, rebuild, register
+from rankwise.catalog.store import adapters_folder, add_metrics, find_entry, list_entries, rebuild, register
 from rankwise.errors import AdapterError
 from rankwise.facts.adapter import adapter_digest, read_adapter
 

@@ -27,7 +27,9 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 
 def saved(folder: Path, base: Path, seed: int, settings: LoraSettings = SETTINGS) -> str:
-    attach_new(load_base(base, "float32", "cpu"), "tiny", settings, seed).save_pretrained(str(folder))
+    attach_new(load_base(base, "float32", "cpu"), "tiny", settings, seed).save_pretrained(
+        str(folder), save_embedding_layers=False
+    )
     return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
@@ -74,7 +76,7 @@ def test_what_was_saved_comes_back(base_of: BaseOf, tmp_path: Path) -> None:
         for name, p in model.named_parameters():
             if "lora_B" in name:
                 p.normal_(generator=torch.Generator().manual_seed(len(name)))
-    model.save_pretrained(str(tmp_path))
+    model.save_pretrained(str(tmp_path), save_embedding_layers=False)
     for trainable in (False, True):
         again = attach_existing(load_base(base_of("llama"), "float32", "cpu"), tmp_path, trainable)
         assert torch.equal(logits(again), logits(model)) and not again.training

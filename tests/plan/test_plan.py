@@ -75,5 +75,5 @@ def test_take_optional_lets_null_through_but_no_absent_key() -> None:
 def test_a_key_nobody_read_is_named() -> None:
     reader = PlanReader(plan_with(read=1, left=2, forgotten=3))
     reader.take("read", int)
-    with pytest.raises(PlanError, match="nothing in this build reads forgotten, left"):
+    with pytest.raises(PlanError, match="nothing in this build reads forgotten, left;"):
         reader.require_all_read()

@@ -2,6 +2,16 @@
 
 from rankwise.catalog.card import write_card
 from rankwise.catalog.record import Entry
-from rankwise.catalog.store import Rebuilt, add_metrics, find_entry, list_entries, rebuild, register
+from rankwise.catalog.store import Rebuilt, add_metrics, find_entry, list_entries, locate_adapter, rebuild, register
 
-__all__ = ["Entry", "Rebuilt", "add_metrics", "find_entry", "list_entries", "rebuild", "register", "write_card"]
+__all__ = [
+    "Entry",
+    "Rebuilt",
+    "add_metrics",
+    "find_entry",
+    "list_entries",
+    "locate_adapter",
+    "rebuild",
+    "register",
+    "write_card",
+]

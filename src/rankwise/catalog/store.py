@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from rankwise.catalog.card import write_card
 from rankwise.catalog.record import Entry, make_entry, shelf_name
-from rankwise.errors import AdapterError, Problem, raise_if_errors
+from rankwise.errors import AdapterError, Problem, RunError, raise_if_errors
 from rankwise.facts.adapter import adapter_digest, read_adapter, write_record
 from rankwise.facts.lock import locked
 from rankwise.facts.verify import verify_adapter
@@ -111,6 +111,22 @@ def find_entry(reference: str) -> Entry:
         raise _error("adapter-ambiguous", reference, f"{len(found)} adapters are called so ({many}); give more digits")
     known = ", ".join(e.id for e in entries[:10]) or "none yet; `rankwise train` adds one"
     raise _error("unknown-adapter", reference, f"no adapter is called so. Catalogued: {known}")
+
+
+def locate_adapter(target: str) -> Path:
+    """The adapter folder that `target` means: of a run, itself one, or catalogued under that name.
+
+    Raises RunError for a run without an adapter yet, else AdapterError.
+    """
+    path = Path(target)
+    for folder in (path / "adapter", path):
+        if (folder / "adapter_config.json").is_file():
+            return folder
+    if (path / "plan.json").is_file():
+        raise RunError(f"{target}: this run has no adapter yet; finish it with: rankwise train --resume {target}")
+    if path.exists():
+        raise AdapterError(f"{target}: neither a run nor an adapter folder (no adapter_config.json)")
+    return find_entry(target).path
 
 
 def rebuild() -> Rebuilt:

@@ -22,6 +22,7 @@ from rankwise.model.generate import generate, score_labels
 from rankwise.model.loss import mean_loss
 from rankwise.model.open import OpenAdapter
 
+CONTESTANTS = ("base", "few_shot", "baseline", "adapter")
 EXAMPLE_TOKENS = 2048
 """Most tokens the few-shot examples may take."""
 EXAMPLES = 8
@@ -62,9 +63,14 @@ class Evaluation:
     verdict: str
     held_out: str
 
+    def metrics(self) -> dict[str, Any]:
+        """What the adapter's own record keeps: scores and the difference to the base, without rows."""
+        whole = self.as_json()
+        return {key: whole[key] for key in ("rows", "metric", *CONTESTANTS, "difference", "verdict")}
+
     def as_json(self) -> dict[str, Any]:
         result: dict[str, Any] = {"rows": self.rows, "metric": self.metric, "held_out": self.held_out}
-        for name in ("base", "few_shot", "baseline", "adapter"):
+        for name in CONTESTANTS:
             result[name] = self.contestants[name].as_json() if name in self.contestants else None
         base = self.differences.get("base")
         result["difference"] = {**asdict(base), "against": "base"} if base else None

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from rankwise.data.batch import Batch
+from rankwise.facts import read_machine
 from rankwise.model.attach import LoraSettings, attach_new
 from rankwise.model.load import load_base
 from rankwise.model.loss import target_losses
@@ -27,7 +28,9 @@ REPEATS = 3
 
 def measure(folder: Path, targets: list[str]) -> dict[str, object]:
     """Median of three steps of 16 rows of 64 tokens, r=16 on `targets`, after one that is not counted."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    machine = read_machine()
+    device = machine.device
+    torch.set_num_threads(machine.usable_cores)
     train: dict[str, float] = {}
     forward: dict[str, float] = {}
     load_seconds = 0.0

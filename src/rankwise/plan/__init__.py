@@ -4,5 +4,18 @@ from rankwise.plan.advise import EVALUATION_ROWS, advise
 from rankwise.plan.capacity import Capacity
 from rankwise.plan.continued import Continued, read_continued
 from rankwise.plan.plan import Decision, Plan, PlanReader
+from rankwise.plan.prepare import Prepared, prepare, problems_of
 
-__all__ = ["EVALUATION_ROWS", "Capacity", "Continued", "Decision", "Plan", "PlanReader", "advise", "read_continued"]
+__all__ = [
+    "EVALUATION_ROWS",
+    "Capacity",
+    "Continued",
+    "Decision",
+    "Plan",
+    "PlanReader",
+    "Prepared",
+    "advise",
+    "prepare",
+    "problems_of",
+    "read_continued",
+]

@@ -304,8 +304,7 @@ class _Advice:
                 f"bfloat16 trains {gain:.1f}x as fast as float32 here (measured {self.measured.measured_at[:10]})"
             )
             self._settle(key, gain > BFLOAT16_GAIN, compared, f"measured on {self.machine.cpu}")
-        threads = self.measured.threads if self.measured else self.machine.usable_cores
-        self._settle("threads", threads, "the cores this process may use", "rankwise")
+        self._settle("threads", self.machine.usable_cores, "the cores this process may use", "rankwise")
         device = self.machine.device
         why = "the GPU of this machine" if device == "cuda" else "no GPU that the installed torch can use"
         self._settle("device", device, why, "rankwise")

@@ -1,0 +1,112 @@
+"""What a recipe speaks of, read and checked: base, domain, rows, and the adapter it continues from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from rankwise.catalog import locate_adapter
+from rankwise.data.corpus import Corpus, build_corpus
+from rankwise.data.read import read_table
+from rankwise.data.render import Renderer
+from rankwise.data.request import corpus_request
+from rankwise.doctrine import find_doctrine
+from rankwise.errors import BaseError, Problem, RankwiseError
+from rankwise.events import Observer
+from rankwise.facts import Anatomy, Located, fetch_base, identify_base, locate_base, read_anatomy
+from rankwise.plan.continued import Continued, read_continued
+from rankwise.recipe import Asked
+from rankwise.recipe.domains import Domain, find_domain
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe with the facts it speaks of."""
+
+    located: Located
+    path: Path
+    anatomy: Anatomy
+    renderer: Renderer
+    domain: Domain | None
+    corpus: Corpus
+    continued: Continued | None
+
+
+def prepare(asked: Asked, observer: Observer) -> Prepared:
+    """All that the recipe speaks of; what is wrong with base, domain and data is raised together."""
+    recipe, faults = asked.recipe, list[RankwiseError]()
+    base = _attempt(faults, lambda: _read_base(asked, observer))
+    domain = request = corpus = continued = None
+    if recipe.domain is not None:
+        name = recipe.domain
+        domain = _attempt(faults, lambda: find_domain(name))
+    if recipe.domain is None or domain is not None or recipe.data.train is not None:
+        request = _attempt(faults, lambda: corpus_request(asked, domain))
+    if base is not None:
+        continued = _attempt(faults, lambda: _read_continued(asked, base))
+    if base is not None and request is not None:
+        corpus = _attempt(faults, lambda: build_corpus(request, base.renderer, base.anatomy.max_length))
+    elif request is not None:
+        for source in (request.train, request.held_out):
+            if isinstance(source, str):
+                _attempt(faults, partial(read_table, source))
+    if faults:
+        _attempt(faults, lambda: find_doctrine(recipe.doctrine, asked.where("doctrine")))
+        raise _together(faults)
+    assert base is not None and corpus is not None
+    return Prepared(base.located, base.path, base.anatomy, base.renderer, domain, corpus, continued)
+
+
+def _attempt(faults: list[RankwiseError], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except RankwiseError as fault:
+        faults.append(fault)
+        return None
+
+
+def _together(faults: Sequence[RankwiseError]) -> RankwiseError:
+    """One error, of the first's kind, with the problems of all."""
+    if len(faults) == 1:
+        return faults[0]
+    return type(faults[0])(problems=dict.fromkeys(problem for fault in faults for problem in problems_of(fault)))
+
+
+def problems_of(fault: RankwiseError) -> tuple[Problem, ...]:
+    """Its problems; of one that is a message alone, a single problem named after its kind."""
+    kind = re.sub(r"\B([A-Z])", r"-\1", type(fault).__name__).lower()  # `base-error` of BaseError
+    return fault.problems or (Problem("error", kind, "", str(fault)),)
+
+
+@dataclass(frozen=True)
+class _Base:
+    located: Located
+    path: Path
+    anatomy: Anatomy
+    renderer: Renderer
+
+
+def _read_base(asked: Asked, observer: Observer) -> _Base:
+    model = asked.recipe.model
+    located = locate_base(model, asked.folder)
+    path = fetch_base(located, observer)
+    anatomy = read_anatomy(path, located.name)
+    if anatomy.kind != "causal":
+        raise BaseError(f"{model}: {anatomy.architecture} is an {anatomy.kind}; this build trains causal models only")
+    return _Base(located, path, anatomy, Renderer(path))
+
+
+def _read_continued(asked: Asked, base: _Base) -> Continued | None:
+    """The adapter to continue from: a run or adapter folder beside the recipe, else a name in the catalogue."""
+    adapter = asked.recipe.adapter
+    if adapter is None:
+        return None
+    path = asked.path(adapter)
+    folder = locate_adapter(str(path) if path.exists() else adapter).absolute()
+    return read_continued(folder, identify_base(base.path), base.anatomy)
