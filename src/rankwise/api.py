@@ -86,7 +86,7 @@ def check(asked: Asked, observer: Observer = ignore) -> Checked:
         return Checked(problems_of(fault), None, [])
     problems = prepared.corpus.problems
     try:
-        problems = _advise(asked, prepared, None).problems
+        problems = advise(asked, prepared, read_machine(), None).problems
     except RankwiseError as fault:
         problems = problems_of(fault)
     preview = [prepared.renderer.preview(row) for row in prepared.corpus.train_rendered[:2]]
@@ -96,21 +96,7 @@ def check(asked: Asked, observer: Observer = ignore) -> Checked:
 def plan(asked: Asked, observer: Observer = ignore) -> Plan:
     """The plan for a recipe; the first plan for a base on a machine measures its speed, in a process of its own."""
     prepared = prepare(asked, observer)
-    return _advise(asked, prepared, _measured(prepared, observer))
-
-
-def _advise(asked: Asked, prepared: Prepared, measured: Measurement | None) -> Plan:
-    return advise(
-        asked,
-        prepared.domain,
-        prepared.located.source,
-        prepared.anatomy,
-        prepared.corpus,
-        prepared.renderer.template_name,
-        read_machine(),
-        measured,
-        prepared.continued,
-    )
+    return advise(asked, prepared, read_machine(), _measured(prepared, observer))
 
 
 def _measured(prepared: Prepared, observer: Observer) -> Measurement | None:
@@ -179,7 +165,7 @@ def train(asked: Asked, output: Path | None = None, observer: Observer = ignore)
     if output is not None and (output / "plan.json").exists():
         raise RunError(f"{output} holds a run already; resume it (--resume {output}) or give another --output")
     prepared = prepare(asked, observer)
-    made = _advise(asked, prepared, _measured(prepared, observer))
+    made = advise(asked, prepared, read_machine(), _measured(prepared, observer))
     run = output or _new_run(asked, prepared)
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -290,7 +276,7 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     from rankwise.evaluate.run import Contest
     from rankwise.evaluate.task import Task
 
-    task = Task(record.task.labels, record.task.assistant_turns)
+    task = Task(record.task.labels, record.task.assistant_turns, record.task.scorer)
     result = Contest(opened, task, record.data.seed, observer).run(rows)
     if data is None and (folder.parent / "plan.json").is_file():
         write_json(folder.parent / "evaluation.json", result.as_json())

@@ -12,8 +12,8 @@ import pytest
 from rankwise.data.corpus import Corpus, build_corpus
 from rankwise.data.render import Renderer
 from rankwise.data.request import corpus_request
-from rankwise.facts import Anatomy, Machine, Measurement, read_anatomy
-from rankwise.plan import Continued, Plan, advise
+from rankwise.facts import Anatomy, Located, Machine, Measurement, read_anatomy
+from rankwise.plan import Continued, Plan, Prepared, advise
 from rankwise.recipe import Asked, parse_recipe
 from rankwise.recipe.domains import find_domain
 
@@ -72,7 +72,9 @@ def plan_of(
         asked = parse_recipe(text, "recipe.yaml", tmp_path, overrides)
         domain = None if asked.recipe.domain is None else find_domain(asked.recipe.domain)
         anatomy, corpus = read_anatomy(base), corpus_of(asked, base)
-        return advise(asked, domain, str(base), anatomy, corpus, "the base's own", machine, measured, continued)
+        located = Located("folder", base.name, str(base), base, True)
+        prepared = Prepared(located, base, anatomy, Renderer(base), domain, corpus, continued)
+        return advise(asked, prepared, machine, measured)
 
     return build
 

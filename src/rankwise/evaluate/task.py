@@ -25,6 +25,8 @@ class Task:
     labels: tuple[str, ...]
     """The allowed answers; empty where any text may be the answer."""
     assistant_turns: AssistantTurns
+    scorer: str = "auto"
+    """Of open answers: `fields`, `text`, or `auto`, by what the references look like."""
 
     @property
     def kind(self) -> str:
@@ -37,8 +39,10 @@ class Task:
         """The one metric that contestants are compared by."""
         if self.labels:
             return "accuracy"
-        if have_fields(references):
+        if self.scorer != "text" and have_fields(references):
             return "field_f1"
+        if self.scorer == "text":
+            return "rouge_l"
         return "exact_match" if mean(len(text.split()) for text in references) <= SHORT_ANSWER else "rouge_l"
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-from rankwise.data.corpus import Corpus
 from rankwise.data.render import DEFAULT_TEMPLATE_NAME
 from rankwise.data.split import spread
 from rankwise.doctrine import DEFAULTS, DOCTRINES, Advice, Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import PlanError, Problem, RecipeError, raise_if_errors
-from rankwise.facts import Anatomy, Machine, Measurement
+from rankwise.facts import Machine, Measurement
 from rankwise.plan.capacity import judge_capacity
-from rankwise.plan.continued import Continued
 from rankwise.plan.memory import training_bytes
 from rankwise.plan.plan import Decision, Plan
-from rankwise.plan.timing import training_seconds
+from rankwise.plan.prepare import Prepared
+from rankwise.plan.timing import tokens_a_row, training_seconds
 from rankwise.recipe import Asked
-from rankwise.recipe.domains import Domain
 
 BFLOAT16_GAIN = 1.1
 """bfloat16 must be this much faster than float32 to be chosen."""
@@ -53,43 +51,23 @@ _ADVISED_LAST = (
 )
 
 
-def advise(
-    asked: Asked,
-    domain: Domain | None,
-    model: str,
-    anatomy: Anatomy,
-    corpus: Corpus,
-    template_name: str,
-    machine: Machine,
-    measured: Measurement | None,
-    continued: Continued | None = None,
-) -> Plan:
-    """The plan for one run; `model` finds the base again from any folder.
+def advise(asked: Asked, prepared: Prepared, machine: Machine, measured: Measurement | None) -> Plan:
+    """The plan for one run.
 
-    With `continued`, what that adapter is made of comes before any doctrine. Raises RecipeError if the doctrine is
-    unknown, a target list matches nothing, or the recipe disagrees with the adapter it continues from.
+    What the adapter it continues from is made of comes before any doctrine. Raises RecipeError if the doctrine is
+    unknown, a target list matches nothing, or the recipe disagrees with that adapter.
     """
-    doctrine = find_doctrine(asked.recipe.doctrine, asked.where("doctrine"))
-    return _Advice(asked, domain, model, anatomy, corpus, template_name, machine, measured, continued, doctrine).plan()
+    return _Advice(asked, prepared, machine, measured).plan()
 
 
 class _Advice:
-    def __init__(
-        self,
-        asked: Asked,
-        domain: Domain | None,
-        model: str,
-        anatomy: Anatomy,
-        corpus: Corpus,
-        template_name: str,
-        machine: Machine,
-        measured: Measurement | None,
-        continued: Continued | None,
-        doctrine: Doctrine,
-    ) -> None:
-        self.asked, self.domain, self.model, self.anatomy, self.corpus = asked, domain, model, anatomy, corpus
-        self.template_name, self.machine, self.measured, self.doctrine = template_name, machine, measured, doctrine
-        self.continued = continued
+    def __init__(self, asked: Asked, prepared: Prepared, machine: Machine, measured: Measurement | None) -> None:
+        self.asked, self.machine, self.measured = asked, machine, measured
+        self.domain, self.anatomy, self.corpus = prepared.domain, prepared.anatomy, prepared.corpus
+        self.model, self.template_name = prepared.located.source, prepared.renderer.template_name
+        self.continued = continued = prepared.continued
+        self.doctrine = find_doctrine(asked.recipe.doctrine, asked.where("doctrine"))
+        anatomy, corpus = prepared.anatomy, prepared.corpus
         self.decisions: dict[str, Decision] = {}
         self.settled: dict[str, Value] = {}
         self.problems: list[Problem] = [*corpus.problems, *(continued.problems if continued else ())]
@@ -195,6 +173,7 @@ class _Advice:
         else:
             reason = "the base generates the answer"
         self._given("task", "causal_lm", reason)
+        self._settle("scorer", *self._scorer(), "rankwise")
         self._given("objective", recipe.objective, "the rows have answers to learn from")
         self._given("method", "lora", "small, swappable on one base; the only method of this build")
         self._given("quantization", "none", "the base stays in its floating-point dtype; nothing else is built yet")
@@ -239,6 +218,13 @@ class _Advice:
         message = f"{self.corpus.shape} rows bring their own prompt, so this one is not used; it is for text/label rows"
         self.problems.append(Problem("warning", "instruction-not-used", self.asked.where(key), message))
         self._settle(key, self.corpus.instruction, self._instruction_reason(), "rankwise")
+
+    def _scorer(self) -> tuple[str, str]:
+        if self.corpus.labels:
+            return "accuracy", "the answer is one of the labels"
+        if self.domain is not None and self.domain.kind == "open":
+            return self.domain.scorer, f"the {self.domain.name} domain's"
+        return "auto", "by what the reference answers look like: fields, short values or text"
 
     def _instruction_reason(self) -> str:
         if self.corpus.shape != "labels":
@@ -361,8 +347,10 @@ class _Advice:
         seconds = None
         if self.measured is not None:
             step_rows = batch * int(self.situation.number("training.gradient_accumulation_steps"))
-            train_tokens = round(sum(lengths) / len(lengths) * step_rows * steps)
-            held_out = sum(len(row.ids) for row in spread(self.corpus.held_out_rendered, EVALUATION_ROWS))
+            share = bool(self.settled["shared_prefix"])
+            looked_at = spread(self.corpus.held_out_rendered, EVALUATION_ROWS)
+            train_tokens = tokens_a_row(self.corpus.train_rendered, batch, share) * step_rows * steps
+            held_out = tokens_a_row(looked_at, batch, share) * len(looked_at)
             evaluations = ceil(steps / self.situation.number("training.eval_steps"))
             seconds = training_seconds(self.measured, dtype, train_tokens, held_out, evaluations)
         return Plan(

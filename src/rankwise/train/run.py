@@ -69,6 +69,7 @@ class _Settings:
     loop: LoopSettings
     adapter: str | None
     domain: str | None
+    scorer: str
 
 
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
@@ -158,6 +159,7 @@ def _read_plan(plan: Plan, rows: int) -> _Settings:
         loop=loop,
         adapter=take.take_optional("adapter", str),
         domain=take.take_optional("domain", str),
+        scorer=take.take("scorer", str),
     )
     # These were consumed before: they chose the base, the corpus and its rendering, and the steps above.
     take.consumed_by_corpus()
@@ -194,7 +196,7 @@ def _write_adapter(
             base=BaseRecord(name=base.name, identity=base.identity),
             task=TaskRecord(
                 kind="labels" if corpus.labels else "open",
-                scorer="accuracy" if corpus.labels else "auto",
+                scorer=settings.scorer,
                 labels=corpus.labels,
                 instruction=corpus.instruction,
                 shape=corpus.shape,
