@@ -1,10 +1,11 @@
-"""All contestants on real public rows, by the default plan: writes docs/evidence/first-adapters.md.
+"""All contestants, by the default plan: writes docs/evidence/first-adapters.md or docs/evidence/sample-rows.md.
 
-    python benchmarks/first_adapters.py DATA_DIR [--case NAME ...] [--work DIR]
+    python benchmarks/first_adapters.py DATA_DIR [--case NAME ...] [--work DIR]    real public rows
+    python benchmarks/first_adapters.py --domains [--case NAME ...] [--work DIR]   the bundled sample rows
 
 DATA_DIR holds financial_phrasebank, maintenance_extract and banking77 as train.jsonl and test.jsonl. Every case is
-run as a user would: a recipe of three lines, `rankwise train`, `rankwise evaluate`. Finished cases found in --work
-are not run again. Takes about 45 minutes for all on 2 cores.
+run as a user would: a recipe of two lines, `rankwise train`, `rankwise evaluate`. Finished cases found in --work
+are not run again. Either takes about 40 minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rankwise.facts import read_machine
+from rankwise.recipe.domains import DOMAINS
 
 CASES: dict[str, tuple[str, int | None, int | None]] = {
     "phrasebank-1200": ("financial_phrasebank", 1200, 400),
@@ -28,50 +30,63 @@ CASES: dict[str, tuple[str, int | None, int | None]] = {
     "banking77-1000": ("banking77", 1000, 300),
 }
 """Name -> (folder, training rows, held-out rows); None: all."""
+SAMPLED = tuple(name for name, domain in DOMAINS.items() if domain.train is not None)
 CONTESTANTS = ("base", "few_shot", "baseline", "adapter")
-PAGE = Path("docs/evidence/first-adapters.md")
+PAGES = Path("docs/evidence")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--domains", action="store_true")
+    parser.add_argument("--case", choices=[*CASES, *SAMPLED], action="append")
     parser.add_argument("--work", type=Path, default=Path("runs/first-adapters"))
     options = parser.parse_args()
+    if options.data is None and not options.domains:
+        parser.error("give DATA_DIR, or --domains")
     results = {}
-    for name in options.case or CASES:
-        results[name] = run_case(name, options.data, options.work / name)
+    for name in options.case or (SAMPLED if options.domains else CASES):
+        kept = options.work / name / "case.json"
+        if not kept.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            work = kept.parent
+            recipe = domain_recipe(name, work) if name in SAMPLED else public_recipe(name, options.data, work)
+            kept.write_text(json.dumps(run_case(recipe), indent=1))
+        results[name] = json.loads(kept.read_text())
         print(json.dumps({name: results[name]["evaluate"]["verdict"]}, indent=1), flush=True)
     if options.case is None:
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(page(results), encoding="utf-8")
+        title, path = ("Sample rows", "sample-rows.md") if options.domains else ("First adapters", "first-adapters.md")
+        PAGES.mkdir(parents=True, exist_ok=True)
+        (PAGES / path).write_text(page(title, results), encoding="utf-8")
 
 
-def run_case(name: str, data: Path, work: Path) -> dict[str, Any]:
-    """Train and evaluate one case, and compare its logits with plain PEFT's; kept in work/case.json."""
-    kept = work / "case.json"
-    if kept.is_file():
-        return json.loads(kept.read_text())
-    work.mkdir(parents=True, exist_ok=True)
+def public_recipe(name: str, data: Path, work: Path) -> Path:
+    """The first rows of a public set, and a recipe that names them."""
     folder, train_rows, held_out_rows = CASES[name]
     for part, rows in (("train", train_rows), ("test", held_out_rows)):
         with (data / folder / f"{part}.jsonl").open(encoding="utf-8") as lines:
             (work / f"{part}.jsonl").write_text("".join(islice(lines, rows)), encoding="utf-8")
     recipe = work / "recipe.yaml"
     recipe.write_text("model: smollm2-135m\ndata: {train: train.jsonl, held_out: test.jsonl}\n")
-    run = work / "run"
-    result = {
+    return recipe
+
+
+def domain_recipe(name: str, work: Path) -> Path:
+    recipe = work / "recipe.yaml"
+    recipe.write_text(f"model: smollm2-135m\ndomain: {name}\n")
+    return recipe
+
+
+def run_case(recipe: Path) -> dict[str, Any]:
+    """Train and evaluate one case, and compare its logits with plain PEFT's."""
+    run = recipe.parent / "run"
+    plain = [sys.executable, "benchmarks/plain_peft.py", str(run)]
+    return {
         "plan": answer("plan", str(recipe)),
         "train": answer("train", str(recipe), "--output", str(run)),
         "evaluate": answer("evaluate", str(run)),
-        "plain": json.loads(
-            subprocess.run(
-                [sys.executable, "benchmarks/plain_peft.py", str(run)], check=True, capture_output=True, text=True
-            ).stdout
-        ),
+        "plain": json.loads(subprocess.run(plain, check=True, capture_output=True, text=True).stdout),
     }
-    kept.write_text(json.dumps(result, indent=1))
-    return result
 
 
 def answer(*arguments: str) -> Any:
@@ -79,15 +94,16 @@ def answer(*arguments: str) -> Any:
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def page(results: dict[str, dict[str, Any]]) -> str:
-    machine = read_machine()
+def page(title: str, results: dict[str, dict[str, Any]]) -> str:
+    machine, arguments = read_machine(), "--domains" if title == "Sample rows" else "DATA_DIR"
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     lines = [
-        "# First adapters",
+        f"# {title}",
         "",
-        "Made by `python benchmarks/first_adapters.py DATA_DIR`; each case is `rankwise train` and `rankwise evaluate`",
-        "on a recipe that names only base and data, so every value is the default plan's. One seed. Intervals are 95%,",
-        "paired bootstrap over the held-out rows, of the adapter minus the other in the metric named.",
+        f"Made by `python benchmarks/first_adapters.py {arguments}`; each case is `rankwise train` and",
+        "`rankwise evaluate` on a recipe that names only base and data, so every value is the default plan's.",
+        "One seed. Intervals are 95%, paired bootstrap over the held-out rows, of the adapter minus the other,",
+        "in the metric that the verdict names.",
         "",
         f"{date.today()}; {machine.cpu}, {machine.usable_cores} cores, {machine.memory_bytes / 2**30:.0f} GiB, "
         f"{platform.system()}; {versions}. The machine is shared, so times are rough.",
@@ -98,7 +114,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
 
 
 def case_lines(name: str, result: dict[str, Any]) -> list[str]:
-    folder, *_ = CASES[name]
+    folder = CASES[name][0] if name in CASES else "bundled rows"
     planned, trained, judged = result["plan"], result["train"], result["evaluate"]
     value = {key: decision["value"] for key, decision in planned["decisions"].items()}
     metrics = [m for m in ("accuracy", "macro_f1", "exact_match", "field_f1", "rouge_l") if m in judged["adapter"]]

@@ -11,6 +11,7 @@ from rankwise.data.inspect import Inspection, inspect_rows
 from rankwise.data.read import Row, Shape, Table, read_table
 from rankwise.data.render import AssistantTurns, Rendered, Renderer, TooLong
 from rankwise.data.split import split_rows
+from rankwise.data.table import raise_data_errors
 from rankwise.errors import DataError, Problem, raise_if_errors
 
 DEFAULT_HELD_OUT = 0.1
@@ -108,7 +109,7 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
 
     rendered_train = _render_all(renderer, train, request, problems)
     rendered_held = _render_all(renderer, held_out, request, problems)
-    raise_if_errors(DataError, problems)
+    raise_data_errors(problems, request.train)
     lengths = [len(row.ids) for row in rendered_train + rendered_held]
     if request.max_length is not None and request.max_length > base_max_length:
         message = f"{request.max_length} is more than the {base_max_length} tokens the base takes; lower it"
@@ -142,7 +143,7 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
                 f"{len(train)} training and {len(held_out)} held-out rows are left; both are needed",
             )
         )
-    raise_if_errors(DataError, problems)
+    raise_data_errors(problems, request.train)
     return Corpus(
         request=request,
         shape=table.shape,

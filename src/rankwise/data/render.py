@@ -276,7 +276,10 @@ def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
     """The template of chat_template.jinja, else of tokenizer_config.json (the one named `default` of several)."""
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8")
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as fault:
+            raise BaseError(f"{file}: not UTF-8 (byte {fault.start}); a chat template must be") from None
     template = config.get("chat_template")
     if isinstance(template, list):
         named = {entry["name"]: entry["template"] for entry in template}

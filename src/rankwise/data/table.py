@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -98,16 +98,20 @@ class Faults:
         return tuple(problem for _, problem in sorted(self._found, key=lambda pair: pair[0]))
 
     def raise_if_errors(self) -> None:
-        """Raise a DataError with every problem; beyond `MAX_LISTED` errors, the rest are counted in a last one."""
-        errors = [p for p in self.problems if p.severity == "error"]
-        if not errors:
-            return
-        rest = Counter(p.code for p in errors[MAX_LISTED:])
-        if rest:
-            kinds = ", ".join(f"{count} {code}" for code, count in rest.most_common())
-            message = f"{rest.total()} more errors ({kinds}); the first {MAX_LISTED} of {len(errors)} are listed"
-            errors = [*errors[:MAX_LISTED], Problem("error", "more-errors", self.name, message)]
-        raise DataError(problems=[*(p for p in self.problems if p.severity != "error"), *errors])
+        raise_data_errors(self.problems, self.name)
+
+
+def raise_data_errors(problems: Sequence[Problem], name: str) -> None:
+    """Raise a DataError with every problem if one is an error; errors beyond `MAX_LISTED` are counted in a last one."""
+    errors = [p for p in problems if p.severity == "error"]
+    if not errors:
+        return
+    rest = Counter(p.code for p in errors[MAX_LISTED:])
+    if rest:
+        kinds = ", ".join(f"{count} {code}" for code, count in rest.most_common())
+        message = f"{rest.total()} more errors ({kinds}); the first {MAX_LISTED} of {len(errors)} are listed"
+        errors = [*errors[:MAX_LISTED], Problem("error", "more-errors", name, message)]
+    raise DataError(problems=[*(p for p in problems if p.severity != "error"), *errors])
 
 
 def kind_of(value: object) -> str:
