@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # The bases that tests use, kept between runs and fetched once.
 TEST_HOME := .cache/rankwise
 
-.PHONY: install demo test test-all check clean
+.PHONY: install demo test test-all check evidence clean
 
 install: $(INSTALLED)
 
@@ -34,6 +34,11 @@ check: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The committed figures of docs/evidence, measured again (over an hour): make evidence DATA=folder-of-public-sets
+evidence: install
+	$(BIN)/python benchmarks/first_adapters.py --domains
+	$(BIN)/python benchmarks/first_adapters.py $(DATA)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

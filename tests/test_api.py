@@ -115,6 +115,17 @@ def test_check_of_a_base_without_a_tokenizer_names_the_file(base: Path, tmp_path
     assert problem.code == "base-error" and "no tokenizer.json" in problem.message
 
 
+def test_a_domain_whose_labels_are_others_lends_no_prompt(base: Path, tmp_path: Path) -> None:
+    write_labels(tmp_path / "rows.jsonl")
+    recipe = write_recipe(tmp_path, base, more="domain: legal\n")
+    made = api.plan(load_recipe(recipe))
+    assert made["data.instruction"] == "Classify the text. Answer with one of: bad, good."
+    assert "domain-labels" in [problem.code for problem in made.problems]
+    own = api.plan(load_recipe(recipe, ["data.instruction=Judge it."]))
+    assert own["data.instruction"] == "Judge it."
+    assert "domain-labels" not in [problem.code for problem in own.problems]
+
+
 # -- plan and train
 
 
@@ -157,6 +168,25 @@ def test_an_existing_run_is_refused_at_once(trained: api.Trained, base: Path) ->
     assert (trained.run / "plan.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", [name for name in api.RUN_FILES if name != "plan.json"])
+def test_nothing_of_the_users_is_overwritten(name: str, trained: api.Trained, tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()  # is in nobody's way
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunError, match=rf"holds {name}, which the run would overwrite"):
+        train(trained.run.parent / "recipe.yaml", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["rows", name])
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_the_overrides_stand_below_the_recipe_as_comments(tmp_path: Path) -> None:
+    text = "domain: legal\nlora: {r: 3}"
+    asked = parse_recipe(text, "recipe.yaml", tmp_path, ["lora.r=4", 'data.instruction="One.\n\nTwo."'])
+    noted = api._with_overrides(asked)
+    assert noted.startswith(text + "\n# --set lora.r=4\n# --set data.instruction=")
+    assert parse_recipe(noted, "recipe.yaml", tmp_path).recipe == parse_recipe(text, "", tmp_path).recipe
+    assert api._with_overrides(parse_recipe(text, "recipe.yaml", tmp_path)) == text
+
+
 def test_an_output_that_is_a_file_is_refused(base: Path, tmp_path: Path) -> None:
     rows = write_labels(tmp_path / "rows.jsonl")
     recipe = write_recipe(tmp_path, base)
@@ -195,16 +225,28 @@ def test_a_plan_with_a_key_too_many_or_too_few_fails_before_a_base_is_loaded(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_key_of_a_plan_is_missed_when_it_is_gone(trained: api.Trained) -> None:
-    """But for those whose work is done when base, corpus and steps are there."""
-    from rankwise.plan.plan import CORPUS_KEYS
+def test_every_key_of_a_plan_is_missed_when_it_is_gone(trained: api.Trained, base: Path) -> None:
     from rankwise.train.run import _read_plan
 
     made = Plan.model_validate(read_json(trained.run / "plan.json"))
-    for key in made.decisions.keys() - set(CORPUS_KEYS):
+    corpus, _ = corpus_and_base(trained.run, base)
+    for key in made.decisions:
         less = {other: decision for other, decision in made.decisions.items() if other != key}
         with pytest.raises(PlanError, match=f"the plan has no {key}"):
-            _read_plan(made.model_copy(update={"decisions": less}), 36)
+            _read_plan(made.model_copy(update={"decisions": less}), corpus)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("method", "dora"), ("quantization", "nf4"), ("data.max_length", 7), ("data.too_long", "drop")]
+)
+def test_what_is_not_as_planned_is_not_trained(trained: api.Trained, base: Path, key: str, value: str | int) -> None:
+    from rankwise.train.run import _read_plan
+
+    made = Plan.model_validate(read_json(trained.run / "plan.json"))
+    corpus, _ = corpus_and_base(trained.run, base)
+    changed = {**made.decisions, key: Decision(value=value, reason="", source="")}
+    with pytest.raises(PlanError, match=f"not as planned.*{key}"):
+        _read_plan(made.model_copy(update={"decisions": changed}), corpus)
 
 
 # -- stop and resume
@@ -368,6 +410,27 @@ def test_chat_answers_with_a_label_and_its_probability(trained: api.Trained) -> 
         assert 0.5 <= reply.probability <= 1
 
 
+def test_a_prompt_over_the_context_is_refused_with_both_numbers(trained: api.Trained) -> None:
+    with pytest.raises(DataError, match=r"\d{4} tokens and \d for the answer, over the 2048 the base takes"):
+        api.chat(trained.entry.id).ask("profit " * 2048)
+
+
+def test_long_rows_and_system_messages_are_as_they_were_in_training(base: Path, tmp_path: Path) -> None:
+    rows = []
+    for i in range(20):
+        question = f"clause {i}" + " and so on" * (40 * (i % 4 == 1))
+        turns = (("system", "Be brief."), ("user", question), ("assistant", f"note {i}"))
+        rows.append({"messages": [{"role": role, "content": content} for role, content in turns]})
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = "{train: rows.jsonl, held_out: 0.5, max_length: 100, too_long: drop}"
+    trained = train(write_recipe(tmp_path, base, data, "lora: {r: 2}\n"), tmp_path / "run", "training.max_steps=1")
+    record = read_adapter(trained.adapter).record
+    assert record is not None and record.task.system == "Be brief." and record.task.tools is None
+    assert (record.data.max_length, record.data.too_long) == (100, "drop")
+    assert record.data.rows + record.data.held_out_rows == 15
+    assert api.evaluate(str(trained.run)).rows == record.data.held_out_rows
+
+
 def test_examples_that_do_not_fit_the_context_leave_few_shot_out(base: Path, tmp_path: Path) -> None:
     write_labels(tmp_path / "rows.jsonl")
     checked = api.check(load_recipe(write_recipe(tmp_path, base)))
@@ -443,13 +506,13 @@ def test_training_continues_from_an_adapter(trained: api.Trained, base: Path, tm
     made = api.plan(load_recipe(recipe))
     assert (made["lora.r"], made.decisions["lora.r"].source) == (4, "the adapter it continues from")
     assert (made["lora.lora_alpha"], made["adapter"]) == (8, str(trained.adapter))
-    small = train(recipe, tmp_path / "run", "training.max_steps=1", "training.learning_rate=1e-9")
+    small = train(recipe, tmp_path / "run", "training.max_steps=1", "training.learning_rate=1e-4")
     record = read_adapter(small.adapter).record
     assert record is not None and record.parent == trained.entry.digest == small.entry.parent
     before, after = (load_file(x / "adapter_model.safetensors") for x in (trained.adapter, small.adapter))
     assert before.keys() == after.keys()
     for name, value in before.items():
-        assert abs(value - after[name]).max() < 1e-8, name  # one tiny step from where it stood
+        assert abs(value - after[name]).max() < 2e-4, name  # one small step from where it stood
     assert any(value.any() for name, value in after.items() if "lora_B" in name)
 
 

@@ -17,7 +17,7 @@ from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.inspect import Inspection
 from rankwise.data.render import Renderer
 from rankwise.errors import AdapterError, Problem, RankwiseError, RunError
-from rankwise.evaluate.rows import evaluation_rows
+from rankwise.evaluate.rows import as_trained, evaluation_rows
 from rankwise.events import Observer, ignore
 from rankwise.facts import (
     AdapterRecord,
@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from rankwise.model.open import OpenAdapter
 
 T = TypeVar("T")
+
+RUN_FILES = (
+    *("recipe.yaml", "plan.json", "data.json", "digests.json"),
+    *("events.jsonl", "checkpoints", "adapter", "result.json"),
+)
+"""What a run writes into its folder, and would overwrite or go on from."""
 
 
 class Stopped(RankwiseError):
@@ -100,7 +106,7 @@ def plan(asked: Asked, observer: Observer = ignore) -> Plan:
 
 
 def _measured(prepared: Prepared, observer: Observer) -> Measurement | None:
-    """The machine's speed on this base: as kept, else measured now; None if measuring fails."""
+    """The machine's speed on this base: as kept, else measured now; None if no dtype can be measured."""
     machine, identity = read_machine(), identify_base(prepared.path)
     known = load_measurement(identity.weights, machine)
     if known is not None:
@@ -109,18 +115,24 @@ def _measured(prepared: Prepared, observer: Observer) -> Measurement | None:
     targets = prepared.anatomy.resolve_targets("all-linear").modules
     command = [sys.executable, "-m", "rankwise.model.probe", str(prepared.path), *targets]
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
+    # One line for each dtype, so what was measured before a kill counts; a torn line does not.
+    results = [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")]
+    if done.returncode != 0 or not results:
         lines = done.stderr.strip().splitlines()
-        observer(
-            {"event": "measure", "time": time.time(), "stage": f"failed: {lines[-1] if lines else done.returncode}"}
-        )
+        reason = lines[-1] if done.returncode > 0 and lines else f"it ended with {done.returncode}"
+        told = "".join(f", after {result['dtype']} was measured" for result in results)
+        observer({"event": "measure", "time": time.time(), "stage": f"failed: {reason}{told}"})
+    if not results:
         return None
     measured = Measurement(
         machine=machine.digest(),
         base=identity.weights,
         torch=machine.versions["torch"],
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        **json.loads(done.stdout),
+        threads=results[0]["threads"],
+        load_seconds=max(result["load_seconds"] for result in results),
+        train_tokens_per_second={result["dtype"]: result["train_tokens_per_second"] for result in results},
+        forward_tokens_per_second={result["dtype"]: result["forward_tokens_per_second"] for result in results},
     )
     save_measurement(measured)
     return measured
@@ -161,21 +173,39 @@ class Trained:
 
 
 def train(asked: Asked, output: Path | None = None, observer: Observer = ignore) -> Trained:
-    """Plan and train. Raises Stopped after a signal, with the last completed step committed."""
-    if output is not None and (output / "plan.json").exists():
-        raise RunError(f"{output} holds a run already; resume it (--resume {output}) or give another --output")
+    """Plan and train. Raises Stopped after a signal, with the last completed step committed.
+
+    `output`: a folder that holds no file which a run writes, new or not; RunError if it does.
+    """
+    if output is not None:
+        _require_room_for_run(output)
     prepared = prepare(asked, observer)
     made = advise(asked, prepared, read_machine(), _measured(prepared, observer))
     run = output or _new_run(asked, prepared)
     try:
         run.mkdir(parents=True, exist_ok=True)
-        write_text(run / "recipe.yaml", asked.text)
+        write_text(run / "recipe.yaml", _with_overrides(asked))
         write_json(run / "data.json", prepared.corpus.request.as_json())
         write_json(run / "digests.json", _digests(made, prepared.corpus, prepared.path))
         write_json(run / "plan.json", made.as_json())  # last: with it, the folder is a run that can be resumed
     except OSError as fault:
         raise RunError(f"{run}: no run folder can be made there ({fault}); give another --output") from None
     return _execute(run, made, prepared.located, prepared.path, prepared.corpus, observer, resume=False)
+
+
+def _require_room_for_run(output: Path) -> None:
+    if (output / "plan.json").exists():
+        raise RunError(f"{output} holds a run already; resume it (--resume {output}) or give another --output")
+    taken = [name for name in RUN_FILES if (output / name).exists()]
+    if taken:
+        raise RunError(f"{output} holds {', '.join(taken)}, which the run would overwrite; give another --output")
+
+
+def _with_overrides(asked: Asked) -> str:
+    """The recipe as written, and below it the overrides it was run with, as comments."""
+    overrides = [where for where in asked.lines.values() if where.startswith("--set")]
+    comments = [f"# {line}" for where in overrides for line in where.splitlines()]
+    return "\n".join([asked.text.removesuffix("\n"), *comments, ""]) if comments else asked.text
 
 
 def resume(run: Path, observer: Observer = ignore) -> Trained:
@@ -228,11 +258,11 @@ def _execute(
     entry = catalog.register(done.adapter)
     record = read_adapter(done.adapter).record
     assert record is not None
-    seconds = progress.seconds or 1e-9
+    seconds = progress.seconds or 1e-9  # the rates are of the steps alone
     result = {
         "steps": progress.step,
         "rows": progress.rows,
-        "seconds": progress.seconds,
+        "seconds": progress.seconds + progress.evaluation_seconds,
         "rows_per_second": progress.rows / seconds,
         "tokens_per_second": progress.tokens / seconds,
         "peak_memory_bytes": done.peak_memory_bytes,
@@ -277,6 +307,7 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     from rankwise.evaluate.task import Task
 
     task = Task(record.task.labels, record.task.assistant_turns, record.task.scorer)
+    rows = as_trained(rows, record, opened.renderer)
     result = Contest(opened, task, record.data.seed, observer).run(rows)
     if data is None and (folder.parent / "plan.json").is_file():
         write_json(folder.parent / "evaluation.json", result.as_json())
@@ -324,7 +355,10 @@ class Conversation:
         self._opened = _open(folder, self.record, observer)
 
     def ask(self, text: str) -> dict[str, Reply]:
-        """Both answers to one prompt, given under the adapter's own instruction where it has one."""
+        """Both answers to one prompt, asked as the adapter's training rows were: system message, instruction, tools.
+
+        Raises DataError if it is longer than the base takes.
+        """
         with self._opened.base_alone():
             base = self._answer(text)
         return {"base": base, "adapter": self._answer(text)}
@@ -333,8 +367,8 @@ class Conversation:
         from rankwise.evaluate.task import ask
 
         began = time.perf_counter()
-        task = self.record.task
-        answer = ask(self._opened.model, self._opened.renderer, task.instruction, task.labels, text)
+        opened = self._opened
+        answer = ask(opened.model, opened.renderer, self.record.task, text, opened.max_length)
         return Reply(answer.text, answer.probability, time.perf_counter() - began)
 
 

@@ -5,7 +5,7 @@ import io
 from ruamel.yaml import YAML
 
 from rankwise.catalog.card import write_card
-from rankwise.facts.adapter import adapter_digest, read_adapter
+from rankwise.facts.adapter import TaskRecord, adapter_digest, read_adapter
 
 METRICS = {
     "rows": 20,
@@ -45,6 +45,14 @@ def test_the_front_matter_is_yaml_whatever_the_names(make_adapter):
     front = YAML(typ="safe").load(io.StringIO(card.split("\n---\n")[0].removeprefix("---\n")))
     assert front["library_name"] == "peft"
     assert front["tags"] == ["lora", "rankwise", 'odd: "name" | #x']
+
+
+def test_a_system_message_and_tools_are_told(make_adapter):
+    task = TaskRecord(kind="open", scorer="text", shape="messages", system="Be brief.", tools=({"name": "look"},))
+    card = card_of(make_adapter(task=task))
+    assert "Its system message:\n\n```text\nBe brief.\n```" in card
+    assert "Tools every training row had: 1" in card
+    assert "system message" not in card_of(make_adapter(seed=1))
 
 
 def test_before_evaluation_it_says_so(make_adapter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -62,6 +63,32 @@ def test_an_error_of_one_sentence_is_a_problem_too(error, code: str, capsys: pyt
 def test_our_own_faults_are_not_hidden():
     with pytest.raises(KeyError), answering(False):
         raise KeyError("bug")
+
+
+def test_what_the_system_refuses_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    missing = tmp_path / "nowhere" / "file"
+    with pytest.raises(typer.Exit) as left, answering(True):
+        missing.write_text("")
+    assert left.value.exit_code == 2
+    out, err = capsys.readouterr()
+    [problem] = json.loads(out)["problems"]
+    assert (problem["severity"], problem["code"], problem["where"]) == ("error", "os-error", str(missing))
+    assert problem["message"].startswith("No such file or directory;")
+    assert err.count("\n") == 1 and "Traceback" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_a_problem(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(typer.Exit), answering(True):
+        Path("/dev/full").write_text("x")
+    [problem] = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["code"] == "os-error" and problem["message"].startswith("No space left on device;")
+
+
+def test_a_reader_that_went_away_is_no_problem(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(BrokenPipeError), answering(False):
+        raise BrokenPipeError
+    assert capsys.readouterr() == ("", "")
 
 
 def test_warnings_alone_pass():

@@ -212,9 +212,10 @@ def test_evaluate_in_json(judged: dict[str, Any]):
 def test_evaluate_shows_the_four_side_by_side(cli, judged: dict[str, Any], project: Path):
     result = cli("evaluate", "run/adapter", "--data", "train.jsonl", cwd=project)
     assert result.code == 0, result.err
-    head = next(line for line in result.out.splitlines() if "cheap baseline" in line)
+    head = next(line for line in result.out.splitlines() if "few-shot base" in line and "cheap baseline" in line)
     assert head.split("  ") and [name for name in ("base", "few-shot base", "adapter") if name not in head] == []
     assert "95% interval" in result.out and "48 held-out rows" in result.out
+    assert result.out.startswith(("The ", "No difference seen"))  # the verdict comes before the table
 
 
 # -- chat
@@ -282,6 +283,13 @@ def test_verify_says_no_to_another_base(cli, trained: Trained, project: Path, tm
     assert len(result.codes) == 1
 
 
+def test_a_home_that_cannot_be_written_is_no_traceback(cli, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    result = cli("adapters", "rebuild", "--json", cwd=tmp_path, RANKWISE_HOME=str(tmp_path / "file" / "home"))
+    assert result.code == 2
+    assert result.codes == ["os-error"] and str(tmp_path / "file") in result.json["problems"][0]["where"]
+
+
 # -- models
 
 
@@ -316,6 +324,8 @@ def test_demo_goes_the_whole_way(cli, project: Path, tiny_base: Path, tmp_path: 
     assert answer.keys() == {"check", "plan", "train", "evaluate", "chat", "seconds"}
     assert answer["train"]["steps"] == 2
     assert (tmp_path / answer["train"]["adapter"] / "rankwise.json").is_file()
+    recipe = (tmp_path / answer["train"]["run"] / "recipe.yaml").read_text()
+    assert recipe.endswith(f"\n# --set model={tiny_base}\n# --set training.max_steps=2\n")
     assert all(answer["evaluate"][name] for name in ("base", "few_shot", "baseline", "adapter"))
     assert answer["chat"]["base"]["text"] and answer["chat"]["adapter"]["text"]
 

@@ -118,6 +118,81 @@ def test_long_rows_are_dropped_and_counted(long: str, renderer: Renderer) -> Non
     assert not {"long.jsonl:4", "long.jsonl:9"} & {row.where for row in corpus.train + corpus.held_out}
     said = [p.message for p in corpus.problems if p.code == "rows-over-limit"]
     assert sum(int(message.split()[0]) for message in said) == 2
+    assert set(corpus.inspection.over_limit) == {"long.jsonl:4", "long.jsonl:9"}
+
+
+@pytest.mark.parametrize(("too_long", "done"), [("drop", "left out"), ("truncate", "cut at the end of their question")])
+def test_long_rows_are_counted_on_their_own_side(
+    too_long: str, done: str, long: str, renderer: Renderer, tmp_path: Path
+) -> None:
+    held = write(tmp_path / "held.jsonl", [LABELS[0], {"text": "and so on " * 30, "label": "b"}])
+    corpus = build_corpus(request(long, held, max_length=100, too_long=too_long), renderer, 512)
+    assert [(p.where, p.message) for p in corpus.problems if p.code == "rows-over-limit"] == [
+        (long, f"2 training rows over 100 tokens were {done}, as data.too_long says; the first is long.jsonl:4"),
+        (held, f"1 held-out row over 100 tokens was {done}, as data.too_long says; the first is held.jsonl:2"),
+    ]
+    assert corpus.inspection.over_limit == ("long.jsonl:4", "long.jsonl:9", "held.jsonl:2")
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> str:
+    """Both rows of the label `a long name of a label` are long."""
+    rows = [{"text": f"clause {i}" + " and so on" * 30, "label": "a long name of a label"} for i in range(2)]
+    return write(tmp_path / "lost.jsonl", [*LABELS, *rows])
+
+
+def test_a_label_of_which_every_training_row_was_dropped_is_no_label(
+    lost: str, renderer: Renderer, tmp_path: Path
+) -> None:
+    held = write(tmp_path / "held.jsonl", LABELS[:4])
+    corpus = build_corpus(request(lost, held, max_length=120, too_long="drop"), renderer, 512)
+    assert (corpus.labels, corpus.instruction) == (("a", "b"), default_instruction(["a", "b"]))
+    assert "a long name" not in text_of(renderer, corpus)
+    [problem] = [p for p in corpus.problems if p.code == "label-left-out"]
+    assert problem.where == "lost.jsonl:21" and "all its training rows (2) are over 120 tokens" in problem.message
+    assert corpus.inspection.over_limit == ("lost.jsonl:21", "lost.jsonl:22")
+    assert [p.message.split()[0] for p in corpus.problems if p.code == "rows-over-limit"] == ["2"]
+    whole = build_corpus(request(lost, held, max_length=120, too_long="truncate"), renderer, 512)
+    assert "a long name of a label" in whole.labels and "a long name of a label" in str(whole.instruction)
+
+
+def test_rows_that_the_shorter_prompt_lets_in_are_kept(renderer: Renderer, tmp_path: Path) -> None:
+    rows = [{"text": f"clause {i}" + " and so on" * (5 * (i > 3)), "label": "ab"[i % 2]} for i in range(8)]
+    train = write(tmp_path / "r.jsonl", [*rows, {"text": "and so on " * 30, "label": "another"}])
+    held = write(tmp_path / "h.jsonl", rows[:2])
+    prompts = default_instruction(["a", "another", "b"]), default_instruction(["a", "b"])
+    three, two = (build_corpus(request(train, held, instruction=p), renderer, 512).train_lengths[:8] for p in prompts)
+    limit = max(two)
+    assert max(three[:4]) <= limit < min(three[4:])
+    corpus = build_corpus(request(train, held, max_length=limit, too_long="drop"), renderer, 512)
+    assert [row.where for row in corpus.train] == [f"r.jsonl:{i}" for i in range(1, 9)]
+
+
+def test_every_training_row_too_long_is_too_few_rows(lost: str, renderer: Renderer) -> None:
+    with pytest.raises(DataError) as caught:
+        build_corpus(request(lost, max_length=5, too_long="drop"), renderer, 512)
+    assert codes(caught) == ["too-few-rows"]
+
+
+def chat(system: str | None, tools: list[dict] | None, i: int) -> dict:
+    first = [] if system is None else [{"role": "system", "content": system}]
+    turns = [{"role": "user", "content": f"note {i}"}, {"role": "assistant", "content": f"answer {i}"}]
+    return {"messages": [*first, *turns], **({} if tools is None else {"tools": tools})}
+
+
+def test_a_system_message_and_tools_count_where_every_training_row_has_them(renderer: Renderer, tmp_path: Path) -> None:
+    tools = [{"type": "function", "function": {"name": "look"}}]
+    held = write(tmp_path / "held.jsonl", [chat(None, None, 9)])
+    for other, expected in (
+        (chat("Be brief.", tools, 8), ("Be brief.", tuple(tools))),
+        (chat("Be long.", None, 8), (None, None)),
+        (chat(None, tools, 8), (None, tuple(tools))),
+    ):
+        rows = [*(chat("Be brief.", tools, i) for i in range(4)), other]
+        corpus = build_corpus(request(write(tmp_path / "c.jsonl", rows), held), renderer, 512)
+        assert (corpus.system, corpus.tools) == expected
+    plain = build_corpus(request(write(tmp_path / "r.jsonl", LABELS)), renderer, 512)
+    assert (plain.system, plain.tools) == (None, None)
 
 
 def test_long_rows_are_cut_in_the_question(long: str, renderer: Renderer) -> None:

@@ -39,15 +39,21 @@ def distinct(number: int) -> str:
 
 def test_lengths_in_closed_form() -> None:
     rows = [label_row(f"t:{n}", distinct(n), "ab"[n % 2]) for n in range(100)]
-    found = inspect_rows(rows, rows[:0], list(range(1, 101)), [], 98)
+    found = inspect_rows(rows, rows[:0], list(range(1, 101)), [], 100)
     assert (found.train_rows, found.held_out_rows, found.shape) == (100, 0, "labels")
     lengths = found.train_lengths
     assert (lengths.p50, lengths.p95, lengths.max, lengths.total) == (50, 95, 100, 5050)
     assert lengths.histogram[0] == (0, 9, 9) and lengths.histogram[1] == (10, 19, 10)
     assert lengths.histogram[-1] == (100, 109, 1)
     assert found.held_out_lengths.histogram == ()
-    assert found.over_limit == ("t:98", "t:99")
-    assert messages(found) == ["t:98: warning: 2 rows over the limit of 98 tokens: t:98, t:99 [rows-over-limit]"]
+    assert found.over_limit == () and messages(found) == []
+
+
+def test_rows_that_were_over_the_limit_are_counted_though_they_are_gone() -> None:
+    rows = [label_row(f"t:{n}", distinct(n), "ab"[n]) for n in range(2)]
+    found = inspect_rows(rows, [], [5, 6], [], 6, [f"t:{n}" for n in range(2, 62)])
+    assert found.over_limit[0] == "t:2" and messages(found) == []
+    assert found.as_json()["over_limit"]["rows"] == 60 and len(found.as_json()["over_limit"]["listed"]) == 50
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from rankwise.data.render import DEFAULT_TEMPLATE_NAME, Rendered, Renderer
 from rankwise.data.table import Message, Row
 from rankwise.errors import BaseError, DataError
+from rankwise.facts.identity import read_chat_template
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -290,8 +292,21 @@ def test_where_a_template_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").unlink()
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     several = [{"name": "rag", "template": "no"}, {"name": "default", "template": GEMMA}]
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": several}))
-    assert Renderer(tmp_path).template == GEMMA
+    for named, expected in ((several, GEMMA), (several[:1], "no")):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": named}))
+        assert Renderer(tmp_path).template == read_chat_template(tmp_path) == expected
+    (tmp_path / "chat_template.jinja").write_bytes(b"\xff")
+    with pytest.raises(BaseError, match="chat template cannot be read"):
+        Renderer(tmp_path)
+
+
+def test_a_template_that_asks_for_the_day_gets_the_same_on_every_day(tmp_path: Path) -> None:
+    renderer = make_base(tmp_path, "Today is {{ strftime_now('%Y-%m-%d') }}.\n" + CHATML, "<|im_end|>")
+    shown = renderer.render(row(turns("Q", "A")))
+    assert whole(renderer, shown).startswith("Today is 2024-07-26.\n<|im_start|>user")
+    assert list(shown.ids[: shown.prompt]) == renderer.prompt(turns("Q"))
+    other = Renderer(tmp_path, datetime(2031, 2, 3))
+    assert whole(other, other.render(row(turns("Q", "A")))).startswith("Today is 2031-02-03.\n")
 
 
 def test_stop_tokens_come_from_every_place_that_names_one(tmp_path: Path) -> None:

@@ -189,6 +189,19 @@ def test_a_cheap_contestant_that_wins_is_named_first():
     assert third.startswith("The adapter (0.600) beats the base")
 
 
+def test_a_base_that_wins_comes_before_what_cannot_be_told_apart():
+    lines = verdict(
+        {**SCORES, "adapter": 0.2}, {"base": apart(-0.1), "few_shot": unclear(-0.05), "baseline": apart(-0.5)}
+    ).splitlines()
+    assert [line.partition(" (")[0] for line in lines] == [
+        "The base",
+        "The cheap baseline",
+        "No difference seen between the adapter",
+    ]
+    beaten_last = verdict(SCORES, {"base": unclear(0.05), "few_shot": apart(0.3), "baseline": unclear(0.1)})
+    assert ["few-shot" in line for line in beaten_last.splitlines()] == [False, False, True]
+
+
 @pytest.mark.parametrize("name", ["few_shot", "baseline"])
 def test_a_cheap_contestant_that_is_as_good_is_named_first(name):
     others = {other: apart(0.3) for other in ("base", "few_shot", "baseline") if other != name}

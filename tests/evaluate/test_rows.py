@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.read import read_table
+from rankwise.data.render import Renderer, TooLong
 from rankwise.data.split import split_rows
 from rankwise.errors import DataError
-from rankwise.evaluate.rows import evaluation_rows
+from rankwise.evaluate.rows import as_trained, evaluation_rows
 from rankwise.facts import AdapterRecord, BaseIdentity, BaseRecord, DataRecord, TaskRecord
 from rankwise.files import sha256_file
 
@@ -143,3 +145,74 @@ def test_labels_the_adapter_never_saw_are_named_once_each(train: Path, tmp_path:
 def test_a_record_that_names_no_held_out_rows_is_no_traceback(train: Path) -> None:
     with pytest.raises(DataError, match="neither a file of held-out rows nor a fraction"):
         evaluation_rows(record(train), None)
+
+
+def write_long(file: Path, count: int, labels: Sequence[str] = ("bad", "good")) -> Path:
+    """Every fifth row is long, and every row of the label `rare`."""
+    rows = [{"text": f"clause {i}" + " and so on" * (30 * (i % 5 == 2)), "label": labels[i % 2]} for i in range(count)]
+    rows += [{"text": f"clause {i}" + " and so on" * 30, "label": "rare"} for i in range(count, count + 2)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def record_of(corpus: Corpus, without: tuple[str, ...] = ()) -> AdapterRecord:
+    """What a run on `corpus` writes down of its rows."""
+    asked, by_file = corpus.request, isinstance(corpus.request.held_out, str)
+    made = record(
+        Path(asked.train),
+        Path(str(asked.held_out)) if by_file else None,
+        None if by_file else float(asked.held_out),
+        corpus.labels,
+    )
+    task = made.task.model_copy(update={"instruction": corpus.instruction})
+    known = {"seed": asked.seed, "max_length": corpus.max_length, "too_long": asked.too_long}
+    data = made.data.model_copy(update={**known, "held_out_rows": len(corpus.held_out)})
+    whole = made.model_copy(update={"task": task, "data": data}).model_dump(mode="json")
+    for key in without:
+        del whole["data"][key]
+    return AdapterRecord.model_validate(whole)
+
+
+@pytest.fixture(scope="module")
+def renderer(tiny_base: Path) -> Renderer:
+    return Renderer(tiny_base)
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+@pytest.mark.parametrize(
+    ("too_long", "max_length"), [("drop", 120), ("truncate", 120), ("drop", None), ("error", None)]
+)
+def test_evaluation_has_the_rows_that_training_had(
+    too_long: TooLong, max_length: int | None, by_file: bool, renderer: Renderer, tmp_path: Path
+) -> None:
+    train = write_long(tmp_path / "train.jsonl", 30)
+    held_out = str(write_long(tmp_path / "held.jsonl", 10)) if by_file else 0.3
+    request = CorpusRequest(str(train), held_out, None, max_length, too_long, "all", 1)
+    corpus = build_corpus(request, renderer, 512)
+    known = record_of(corpus)
+    found = as_trained(evaluation_rows(known, None), known, renderer)
+    assert len(found.held_out) == known.data.held_out_rows
+    assert found.held_out == list(corpus.held_out) and found.train == list(corpus.train)
+    cut = {"drop": 30 + 2 - len(corpus.train), "truncate": 0, "error": 0}[too_long]
+    assert not by_file or cut == (8 if (too_long, max_length) == ("drop", 120) else 0)
+    assert ("rare" in corpus.labels) is ((too_long, max_length) != ("drop", 120))
+
+
+def test_rows_given_on_purpose_stay_as_they_are(renderer: Renderer, tmp_path: Path) -> None:
+    train, other = write_long(tmp_path / "train.jsonl", 30), tmp_path / "other.jsonl"
+    other.write_text(json.dumps({"text": "and so on " * 40, "label": "good"}) + "\n")
+    corpus = build_corpus(CorpusRequest(str(train), 0.3, None, 120, "drop", "all", 1), renderer, 512)
+    known = record_of(corpus)
+    found = as_trained(evaluation_rows(known, other), known, renderer)
+    assert [row.where for row in found.held_out] == ["other.jsonl:1"]
+    assert len(renderer.render(found.held_out[0]).ids) > 120
+    assert found.train is not None and max(len(renderer.render(row).ids) for row in found.train) <= 120
+
+
+def test_a_record_without_a_limit_leaves_the_rows_as_they_are(renderer: Renderer, tmp_path: Path) -> None:
+    train = write_long(tmp_path / "train.jsonl", 30)
+    corpus = build_corpus(CorpusRequest(str(train), 0.3, None, 120, "drop", "all", 1), renderer, 512)
+    known = record_of(corpus, without=("max_length", "too_long"))
+    assert (known.data.max_length, known.data.too_long) == (None, "error")
+    found = evaluation_rows(known, None)
+    assert as_trained(found, known, renderer) == found

@@ -138,6 +138,32 @@ def test_rows_over_the_context_are_counted_as_errors_not_left_out(run: Run, tiny
     assert "few_shot" in found.absent and "not one example fits" in found.absent["few_shot"]
 
 
+def test_a_label_that_does_not_fit_after_a_prompt_is_an_error_of_the_row(run: Run, tiny_base: Path) -> None:
+    rows = label_rows(6)
+    renderer = Renderer(tiny_base)
+    longest = max(len(renderer.render(row, "last").ids) for row in rows)
+    labels = (*LABELS, "neither good nor bad")
+    assert run(rows, None, labels, max_length=longest + 40).contestants["adapter"].counts["error"] == 0
+    assert run(rows, None, labels, max_length=longest).contestants["adapter"].counts["error"] == 6
+
+
+def test_no_answer_is_generated_beyond_the_context(model: Any, tiny_base: Path, tmp_path: Path) -> None:
+    renderer = Renderer(tiny_base)
+    rows = open_rows([*["May"] * 3, "a b c d e f g h i j k l m n o p q r s"])
+    rows[1] = Row("rows.jsonl:2", ({"role": "user", "content": "note " * 30}, rows[1].messages[1]), "note", "May")
+    rendered = [renderer.render(row, "last") for row in rows]
+    limit = len(rendered[1].ids)
+
+    def generated(max_length: int) -> dict[int, int]:
+        opened = OpenAdapter(model, renderer, AdapterFacts(tmp_path, "", {}, None, {}, {}), max_length, ())
+        contest = Contest(opened, Task((), "all"), 0, lambda event: None)
+        return {i: len(answer.ids) for i, answer in contest._generated(rendered, range(4), lambda rows: None)}
+
+    free, within = generated(2048), generated(limit)
+    assert rendered[1].prompt + free[1] > limit == rendered[1].prompt + within[1]
+    assert within == free | {1: within[1]}  # the others have room
+
+
 def test_open_answers_are_generated_and_compared_by_their_own_metric(run: Run) -> None:
     answers = [f"{i} May" for i in range(8)]
     found = run(open_rows(answers), open_rows(answers), labels=())

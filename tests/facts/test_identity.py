@@ -66,6 +66,8 @@ def test_the_template_of_the_tokenizer_config_counts_too(base):
     named = [{"name": "tool_use", "template": "{{ t }}"}, {"name": "default", "template": "{{ d }}"}]
     (base / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))
     assert read_chat_template(base) == "{{ d }}"
+    (base / "tokenizer_config.json").write_text(json.dumps({"chat_template": named[:1]}))
+    assert read_chat_template(base) == "{{ t }}"
     (base / "tokenizer_config.json").write_text("[")
     with pytest.raises(BaseError, match="chat template cannot be read"):
         identify_base(base)

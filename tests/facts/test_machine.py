@@ -4,8 +4,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 
-from rankwise.facts.machine import Measurement, load_measurement, read_machine, save_measurement
+import pytest
+
+from rankwise.facts.machine import Gpu, Measurement, load_measurement, read_machine, save_measurement
 
 BASE = "sha256:" + "ab" * 32
 
@@ -32,6 +35,22 @@ def test_the_machine_is_read():
     assert machine.python == ".".join(map(str, sys.version_info[:3]))
     assert machine.versions["torch"] == metadata.version("torch")
     assert read_machine().digest() == machine.digest()
+
+
+@pytest.mark.parametrize(("visible", "seen"), [(None, True), ("0", True), ("", False), ("-1", False), (" -1 ", False)])
+def test_hidden_gpus_are_not_there(
+    visible: str | None, seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = tmp_path / "nvidia-smi"
+    listing.write_text("#!/bin/sh\necho 'A GPU, 1024'\n")
+    listing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    machine = read_machine()
+    assert machine.gpus == ((Gpu("A GPU", 1 << 30),) if seen else ())
+    assert replace(machine, versions={"torch": "2.13.0"}).device == ("cuda" if seen else "cpu")
 
 
 def test_a_measurement_is_kept_for_its_base_machine_and_torch():

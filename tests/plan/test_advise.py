@@ -98,6 +98,30 @@ def test_an_unknown_doctrine_is_refused_with_its_line(plan_of: PlanOf) -> None:
     assert 'did you mean "rankwise"?' in problem.message
 
 
+def test_a_constant_rate_has_no_warm_up(plan_of: PlanOf) -> None:
+    made = plan_of("training: {lr_scheduler_type: constant}")
+    decision = made.decisions["training.warmup_ratio"]
+    assert decision.value == 0 and "no warm-up" in decision.reason
+    assert "warmup-not-used" not in codes(made.problems)
+    asked = plan_of("training:\n  lr_scheduler_type: constant\n  warmup_ratio: 0.1")
+    assert asked["training.warmup_ratio"] == 0
+    [problem] = [problem for problem in asked.problems if problem.code == "warmup-not-used"]
+    assert (problem.severity, problem.where) == ("warning", "recipe.yaml:3")
+    none = plan_of("training: {lr_scheduler_type: constant, warmup_ratio: 0}")
+    assert none.decisions["training.warmup_ratio"].reason == "you set it"
+    assert "warmup-not-used" not in codes(none.problems)
+    for kind in ("constant_with_warmup", "linear"):
+        kept = plan_of(f"training: {{lr_scheduler_type: {kind}, warmup_ratio: 0.1}}")
+        assert kept["training.warmup_ratio"] == 0.1 and "warmup-not-used" not in codes(kept.problems)
+
+
+def test_a_shared_prefix_can_be_asked_for_and_refused(plan_of: PlanOf) -> None:
+    for text, value in (("true", True), ("false", False)):
+        decision = plan_of(f"shared_prefix: {text}").decisions["shared_prefix"]
+        assert (decision.value, decision.reason) == (value, "you set it")
+    assert plan_of("")["shared_prefix"] is True
+
+
 # -- targets
 
 
@@ -211,6 +235,18 @@ def test_bfloat16_only_where_it_was_measured_faster(plan_of: PlanOf, speed: floa
     assert made["training.bf16"] is chosen and made["threads"] == 2
     assert made.seconds is not None and made.seconds > 1
     assert plan_of("", "training.bf16=true", measured=measured(speed))["training.bf16"] is True
+
+
+@pytest.mark.parametrize(("only", "chosen"), [("bfloat16", True), ("float32", False)])
+def test_a_dtype_measured_alone_is_chosen(plan_of: PlanOf, only: str, chosen: bool) -> None:
+    alone = dataclasses.replace(
+        measured(105.0), train_tokens_per_second={only: 100.0}, forward_tokens_per_second={only: 300.0}
+    )
+    made = plan_of("", measured=alone)
+    assert made["training.bf16"] is chosen and made.seconds is not None
+    assert only in made.decisions["training.bf16"].reason
+    other = plan_of("", f"training.bf16={'false' if chosen else 'true'}", measured=alone)
+    assert other["training.bf16"] is not chosen and other.seconds is None
 
 
 def test_without_a_measurement_no_time_is_claimed(plan_of: PlanOf) -> None:

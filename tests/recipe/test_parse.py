@@ -145,10 +145,10 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         ["recipe.yaml:3: lora.r is 16.0; expected a whole number from 1 to 1024, or auto [wrong-type]"],
     ),
     "whole number for a boolean": (
-        "domain: financial\nlora:\n  use_rslora: 1\nshared_prefix: true\n",
+        "domain: financial\nlora:\n  use_rslora: 1\nshared_prefix: 0\n",
         [
             "recipe.yaml:3: lora.use_rslora is 1; expected true, false, or auto [wrong-type]",
-            "recipe.yaml:4: shared_prefix is true; expected false, or auto [unknown-value]",
+            "recipe.yaml:4: shared_prefix is 0; expected true, false, or auto [wrong-type]",
         ],
     ),
     "yes for a boolean": (
@@ -560,7 +560,7 @@ VALID: dict[str, list[Any]] = {
     "lora.target_modules": [["q_proj"], ["q_proj", "mlp"], "all-linear", "auto"],
     "lora.use_rslora": [True, False, "auto"],
     "lora.init_lora_weights": [True, False, "gaussian"],
-    "shared_prefix": [False, "auto"],
+    "shared_prefix": [True, False, "auto"],
     "training.learning_rate": [2e-4, 1e-5, "auto"],
     "training.bf16": [True, False],
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,10 @@ from rankwise.data.render import Rendered
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog, read_events
 from rankwise.model.loss import mean_loss
-from rankwise.train.loop import LN2, Finished, LoopSettings, train
+from rankwise.train.loop import LN2, Finished, LoopSettings, _seconds_left, train
 from rankwise.train.objectives import backward_sft
 from rankwise.train.optim import OptimSettings
-from rankwise.train.state import committed, latest_checkpoint, snapshot
+from rankwise.train.state import Progress, committed, latest_checkpoint, restore, snapshot
 
 LOOP = LoopSettings(
     num_steps=8,
@@ -45,6 +46,7 @@ def run(
     optim: OptimSettings = OPTIM,
     stop_after: int | None = None,
     resume: bool = False,
+    evaluate_start: bool = False,
 ) -> Finished:
     """Train on all but the last three rows; a signal comes after `stop_after` steps."""
     folder.mkdir(exist_ok=True)
@@ -58,13 +60,24 @@ def run(
 
     start = latest_checkpoint(folder / "checkpoints")[0] if resume else None
     try:
-        return train(model, rows[:-3], rows[-3:], loop, optim, log, folder / "checkpoints", start, stop_signal)
+        return train(
+            model, rows[:-3], rows[-3:], loop, optim, log, folder / "checkpoints", start, stop_signal, evaluate_start
+        )
     finally:
         log.close()
 
 
 def equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def timeless(progress: Progress) -> Progress:
+    return replace(progress, seconds=0, evaluation_seconds=0)
+
+
+def against_training(rows: Rows) -> Rows:
+    """The same rows, but the held-out ones ask for the opposite of what is trained: they get worse and worse."""
+    return [*rows[:-3], *(replace(row, ids=(*row.ids[:-7], *[300] * 7)) for row in rows[-3:])]
 
 
 # -- the gradient of a step
@@ -166,14 +179,41 @@ def test_the_first_loss_is_that_of_the_first_rows_in_order(rows: Rows, make_mode
 def test_without_improvement_it_stops_and_gives_the_best_weights(
     rows: Rows, make_model: MakeModel, tmp_path: Path
 ) -> None:
-    """Held-out rows that ask for the opposite of what is trained get worse and worse."""
     model = make_model()
-    against = [replace(row, ids=(*row.ids[:-7], *[300] * 7)) for row in rows[-3:]]
+    against = against_training(rows)
     loop = replace(LOOP, num_steps=60, eval_steps=1, early_stopping_patience=3)
-    done = run(model, [*rows[:-3], *against], tmp_path, loop, replace(OPTIM, learning_rate=2e-2))
+    done = run(model, against, tmp_path, loop, replace(OPTIM, learning_rate=2e-2))
     assert done.reason == "no improvement"
     assert done.progress.step == done.progress.best_step + 3 < 60
-    assert mean_loss(model, against, 4, True) == pytest.approx(done.progress.best_loss, abs=1e-6)
+    assert mean_loss(model, against[-3:], 4, True) == pytest.approx(done.progress.best_loss, abs=1e-6)
+
+
+def test_a_start_that_training_only_makes_worse_is_kept(rows: Rows, make_model: MakeModel, tmp_path: Path) -> None:
+    """An adapter that was taught the held-out rows' answers goes on with rows that ask for others."""
+    model, against = make_model(), against_training(rows)
+    fast = replace(OPTIM, learning_rate=2e-2)
+    run(model, [*against[-3:] * 3, *against[-3:]], tmp_path / "parent", replace(LOOP, num_steps=20), fast)
+    start = snapshot(model)
+    expected = mean_loss(model, against[-3:], 2, True)
+    done = run(model, against, tmp_path / "run", optim=fast, evaluate_start=True)
+    assert (done.progress.best_step, done.progress.evaluations) == (0, 4)
+    assert done.progress.best_loss == pytest.approx(expected, abs=1e-6)
+    assert equal(snapshot(model), start)
+    held_out = [e["step"] for e in read_events(tmp_path / "run" / "events.jsonl") if e["event"] == "held_out"]
+    assert held_out == [0, 3, 6, 8]
+    unseen = make_model()
+    restore(unseen, start)
+    done = run(unseen, against, tmp_path / "other", optim=fast)
+    assert done.progress.best_step >= 3 and done.progress.evaluations == 3
+    assert not equal(snapshot(unseen), start)
+
+
+def test_a_start_that_is_ruined_is_an_error(rows: Rows, make_model: MakeModel, tmp_path: Path) -> None:
+    model = make_model()
+    with torch.no_grad():
+        next(p for p in model.parameters() if p.requires_grad)[0, 0] = math.nan
+    with pytest.raises(TrainingError, match=r"continues from has a held-out loss of nan; nothing was trained"):
+        run(model, rows, tmp_path, evaluate_start=True)
 
 
 # -- stopping and going on
@@ -195,7 +235,7 @@ def test_stopped_and_resumed_is_bit_for_bit_never_stopped(
     done = run(resumed, rows, tmp_path / "run", optim=optimizer, resume=True)
 
     assert equal(snapshot(resumed), snapshot(straight))
-    assert replace(done.progress, seconds=0) == replace(whole.progress, seconds=0)
+    assert timeless(done.progress) == timeless(whole.progress)
     logs = [read_events(tmp_path / name / "events.jsonl") for name in ("whole", "run")]
     told = [[(e["step"], e["loss"]) for e in log if e["event"] in ("step", "held_out")] for log in logs]
     assert told[0] == told[1]
@@ -211,6 +251,22 @@ def test_stopped_at_every_step_it_still_arrives_at_the_same_weights(
     last = make_model(dropout=0.2)
     assert run(last, rows, tmp_path / "run", resume=True).stopped_by is None
     assert equal(snapshot(last), snapshot(straight))
+
+
+@pytest.mark.parametrize("stop_after", [0, 2, 5])
+def test_resumed_after_its_start_was_evaluated_it_is_as_if_never_stopped(
+    stop_after: int, rows: Rows, make_model: MakeModel, tmp_path: Path
+) -> None:
+    against, optim = against_training(rows), replace(OPTIM, learning_rate=2e-2)
+    straight = make_model(dropout=0.2)
+    whole = run(straight, against, tmp_path / "whole", optim=optim, evaluate_start=True)
+    run(make_model(dropout=0.2), against, tmp_path / "run", optim=optim, stop_after=stop_after, evaluate_start=True)
+    last = make_model(seed=5, dropout=0.2)
+    done = run(last, against, tmp_path / "run", optim=optim, resume=True, evaluate_start=True)
+    assert timeless(done.progress) == timeless(whole.progress)
+    assert equal(snapshot(last), snapshot(straight))
+    events = read_events(tmp_path / "run" / "events.jsonl")
+    assert [e["step"] for e in events if e["event"] == "held_out"] == [0, 3, 6, 8]
 
 
 def test_killed_between_checkpoints_it_repeats_the_lost_steps(
@@ -254,6 +310,50 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     resumed = make_model(dropout=0.2)
     run(resumed, rows, tmp_path / "run", resume=True)
     assert equal(snapshot(resumed), snapshot(straight))
+
+
+# -- time and memory
+
+
+def test_time_left_counts_the_evaluations_to_come() -> None:
+    """8 steps, held-out rows looked at after 3, 6 and 8."""
+
+    def left(step: int, evaluations: int) -> float:
+        return _seconds_left(
+            Progress(step=step, seconds=2.0 * step, evaluations=evaluations, evaluation_seconds=3.0 * evaluations), LOOP
+        )
+
+    assert left(2, 0) == 6 * 2  # how long one takes is not known yet
+    assert left(4, 1) == 4 * 2 + 2 * 3
+    assert left(6, 1) == 2 * 2 + 2 * 3  # this step's own is still to come
+    assert left(8, 2) == 3
+
+
+def test_steps_and_evaluations_are_timed_apart(rows: Rows, make_model: MakeModel, tmp_path: Path) -> None:
+    began = time.perf_counter()
+    progress = run(make_model(), rows, tmp_path).progress
+    took = time.perf_counter() - began
+    assert progress.evaluations == 3
+    assert progress.seconds > 0 and progress.evaluation_seconds > 0
+    assert progress.seconds + progress.evaluation_seconds < took
+
+
+@pytest.mark.parametrize(("training", "doing"), [(True, "step 1"), (False, "the held-out evaluation after step 3")])
+def test_out_of_memory_says_what_to_change(
+    training: bool, doing: str, rows: Rows, make_model: MakeModel, tmp_path: Path
+) -> None:
+    model = make_model()
+
+    def exhaust(module: torch.nn.Module, inputs: object) -> None:
+        if module.training is training:
+            raise torch.OutOfMemoryError("CUDA out of memory.\nmany lines more")
+
+    model.register_forward_pre_hook(exhaust)
+    with pytest.raises(TrainingError) as caught:
+        run(model, rows, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{doing}: out of memory (CUDA out of memory.).") and "many lines" not in message
+    assert "training.per_device_train_batch_size" in message and "training.gradient_accumulation_steps" in message
 
 
 # -- ruin

@@ -58,8 +58,29 @@ VALUES: dict[str, object] = {
 }
 
 
-def make_plan(base: Path, **changes: object) -> Plan:
-    values = VALUES | {key.replace("__", "."): value for key, value in changes.items()}
+def as_read(corpus: Corpus) -> dict[str, object]:
+    """What a plan says of rows that are read already, and of what this build does."""
+    request = corpus.request
+    return {
+        "task": "causal_lm",
+        "objective": "sft",
+        "method": "lora",
+        "quantization": "none",
+        "doctrine": "test",
+        "chat_template": "the base's own",
+        "scorer": "accuracy",
+        "data.train": request.train,
+        "data.held_out": request.held_out,
+        "data.max_length": corpus.max_length,
+        "data.too_long": request.too_long,
+        "data.assistant_turns": request.assistant_turns,
+        "data.instruction": corpus.instruction,
+        "training.num_train_epochs": 1.0,
+    }
+
+
+def make_plan(base: Path, corpus: Corpus, **changes: object) -> Plan:
+    values = VALUES | as_read(corpus) | {key.replace("__", "."): value for key, value in changes.items()}
     anatomy = read_anatomy(base)
     return Plan(
         decisions={key: Decision(value=value, reason="", source="test") for key, value in values.items()},
@@ -86,7 +107,7 @@ def train(
 ) -> Trained:
     run.mkdir(exist_ok=True)
     folder = BaseFolder("tiny", base, identify_base(base))
-    return execute(plan or make_plan(base, **changes), corpus, folder, run, observer, resume)
+    return execute(plan or make_plan(base, corpus, **changes), corpus, folder, run, observer, resume)
 
 
 def weights(run: Path) -> str:
@@ -127,7 +148,7 @@ def test_plain_transformers_and_peft_load_what_was_saved(tiny_base: Path, corpus
 
 
 def test_the_folder_tells_what_was_trained(tiny_base: Path, corpus: Corpus, tmp_path: Path) -> None:
-    plan = make_plan(tiny_base)
+    plan = make_plan(tiny_base, corpus)
     done = train(tiny_base, corpus, tmp_path / "run", plan=plan)
     assert verify_adapter(done.adapter, identify_base(tiny_base), read_anatomy(tiny_base)) == []
     record = read_adapter(done.adapter).record
@@ -202,13 +223,18 @@ def test_an_adapter_is_trained_on(tiny_base: Path, corpus: Corpus, tmp_path: Pat
     second = train(tiny_base, corpus, tmp_path / "second", adapter=str(first.adapter))
     record, parent = read_adapter(second.adapter).record, read_adapter(first.adapter)
     assert record is not None and record.parent == parent.digest
+    looked_at = [
+        [e["step"] for e in read_events(tmp_path / run / "events.jsonl") if e["event"] == "held_out"]
+        for run in ("first", "second")
+    ]
+    assert looked_at == [[2, 4, 6], [0, 2, 4, 6]]
     opening = next(e["loss"] for e in read_events(tmp_path / "second" / "events.jsonl") if e["event"] == "step")
     fresh = next(e["loss"] for e in read_events(tmp_path / "first" / "events.jsonl") if e["event"] == "step")
     assert opening < fresh
 
 
 def test_a_plan_that_does_not_fit_the_model_trains_nothing(tiny_base: Path, corpus: Corpus, tmp_path: Path) -> None:
-    plan = make_plan(tiny_base)
+    plan = make_plan(tiny_base, corpus)
     wrong = plan.model_copy(update={"trainable_parameters": plan.trainable_parameters + 1})
     with pytest.raises(PlanError, match="nothing was trained"):
         train(tiny_base, corpus, tmp_path / "run", plan=wrong)
@@ -218,7 +244,7 @@ def test_a_plan_that_does_not_fit_the_model_trains_nothing(tiny_base: Path, corp
 def test_a_key_that_nothing_reads_is_an_error(tiny_base: Path, corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"nothing in this build reads training\.neftune_noise_alpha"):
         train(tiny_base, corpus, tmp_path / "run", training__neftune_noise_alpha=5)
-    plan = make_plan(tiny_base)
+    plan = make_plan(tiny_base, corpus)
     short = plan.model_copy(update={"decisions": {k: v for k, v in plan.decisions.items() if k != "lora.r"}})
     with pytest.raises(PlanError, match=r"the plan has no lora\.r"):
         train(tiny_base, corpus, tmp_path / "run", plan=short)

@@ -72,6 +72,16 @@ def test_everything_comes_back(optim: str, make_model: MakeModel, tmp_path: Path
     ]
 
 
+def test_a_checkpoint_from_before_evaluations_were_timed_loads(make_model: MakeModel, tmp_path: Path) -> None:
+    model = make_model()
+    optimizer = stepped(model)
+    path = save_checkpoint(tmp_path, model, optimizer, Progress(step=7, seconds=1.5), None)
+    state = json.loads((path / "state.json").read_text())
+    del state["evaluations"], state["evaluation_seconds"]
+    (path / "state.json").write_text(json.dumps(state))
+    assert load_checkpoint(path, model, optimizer)[0] == Progress(step=7, seconds=1.5)
+
+
 def test_two_are_kept(make_model: MakeModel, tmp_path: Path) -> None:
     model = make_model()
     save(tmp_path, model, stepped(model), 2, 4, 6, 100)

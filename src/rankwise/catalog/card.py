@@ -83,6 +83,10 @@ def _task(record: AdapterRecord) -> str:
         lines.append(f"One of {len(record.task.labels)} labels: {', '.join(record.task.labels)}.")
     else:
         lines.append("An open answer.")
+    if record.task.system:
+        lines.append(f"Its system message:\n\n```text\n{record.task.system}\n```")
+    if record.task.tools:
+        lines.append(f"Tools every training row had: {len(record.task.tools)}, listed in rankwise.json.")
     if record.task.instruction:
         lines.append(f"Its prompt:\n\n```text\n{record.task.instruction}\n```")
     lines.append(

@@ -47,9 +47,10 @@ def list_adapters(as_json: AsJson = False) -> None:
 def show(adapter: Adapter, as_json: AsJson = False) -> None:
     """Show what an adapter is, what it was trained on and how well it did."""
     with answering(as_json) as screen:
+        from rankwise.catalog import locate_adapter
         from rankwise.facts import read_adapter
 
-        facts = read_adapter(_folder(adapter))
+        facts = read_adapter(locate_adapter(adapter))
         _show_facts(screen.tables, facts)
         record = facts.record.model_dump(mode="json") if facts.record else None
         screen.answer(
@@ -68,9 +69,10 @@ def show(adapter: Adapter, as_json: AsJson = False) -> None:
 def verify(adapter: Adapter, as_json: AsJson = False) -> None:
     """Check an adapter, also against its base; exit code 1 if unsound."""
     with answering(as_json) as screen:
+        from rankwise.catalog import locate_adapter
         from rankwise.facts import verify_adapter
 
-        folder = _folder(adapter)
+        folder = locate_adapter(adapter)
         problems = verify_adapter(folder)
         sound = not _has_errors(problems)
         if sound:
@@ -98,16 +100,6 @@ def rebuild(as_json: AsJson = False) -> None:
                 "problems": [problem.as_json() for problem in made.problems],
             }
         )
-
-
-def _folder(reference: str) -> Path:
-    """An adapter folder, the adapter of a run folder, or an adapter in the catalogue."""
-    from rankwise.catalog import find_entry
-
-    path = Path(reference)
-    if (path / "adapter").is_dir():
-        return path / "adapter"
-    return path if path.is_dir() else find_entry(reference).path
 
 
 def _verify_on_base(folder: Path) -> list[Problem]:

@@ -39,7 +39,8 @@ def evaluate(
 
 
 def show_evaluation(console: Console, judged: Evaluation) -> None:
-    """The contestants side by side, how far the adapter is from each, the verdict, the rows that flipped."""
+    """The verdict, the contestants side by side, how far the adapter is from each, the rows that flipped."""
+    console.print(f"{judged.verdict}\n", style="bold", soft_wrap=True)
     entered = judged.contestants
     shown = table("", *CONTESTANTS.values(), numbers=tuple(CONTESTANTS.values()))
     for metric, title in METRICS.items():
@@ -61,5 +62,4 @@ def show_evaluation(console: Console, judged: Evaluation) -> None:
         if note:
             console.print(f"{CONTESTANTS[name]}: {visible(note)}", soft_wrap=True)
     gained, lost = len(judged.flips.gained), len(judged.flips.lost)
-    console.print(f"From base to adapter {gained} rows became right and {lost} wrong.\n")
-    console.print(judged.verdict, style="bold", soft_wrap=True)
+    console.print(f"From base to adapter {gained} rows became right and {lost} wrong.")

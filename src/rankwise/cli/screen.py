@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
@@ -69,7 +69,8 @@ class Screen:
 
 @contextmanager
 def answering(as_json: bool) -> Iterator[Screen]:
-    """The screen of one verb. A RankwiseError ends it with exit code 2, its problems printed, no traceback.
+    """The screen of one verb. A RankwiseError ends it with exit code 2, its problems printed, no traceback; so does
+    what the operating system refuses (an unwritable folder, a full disk), but for a reader that went away.
 
     What libraries print meanwhile goes to standard error; what they say to programmers only (FutureWarning) is dropped
     unless Python was started with -W.
@@ -80,11 +81,21 @@ def answering(as_json: bool) -> Iterator[Screen]:
     with redirect_stdout(sys.stderr):
         try:
             yield screen
+        except BrokenPipeError:
+            raise
         except RankwiseError as error:
-            problems = error.problems or (Problem("error", _code(error), "", str(error)),)
-            screen.problems(problems)
-            screen.answer({"problems": [problem.as_json() for problem in problems]})
-            raise typer.Exit(INPUT_IS_WRONG) from None
+            from rankwise.plan import problems_of  # here, for the sake of verbs that need no plan
+
+            _refuse(screen, problems_of(error))
+        except OSError as error:
+            message = f"{error.strerror or error}; see that the path is right and writable and its disk has room"
+            _refuse(screen, (Problem("error", "os-error", str(error.filename or ""), message),))
+
+
+def _refuse(screen: Screen, problems: Sequence[Problem]) -> NoReturn:
+    screen.problems(problems)
+    screen.answer({"problems": [problem.as_json() for problem in problems]})
+    raise typer.Exit(INPUT_IS_WRONG) from None
 
 
 def refuse(kind: type[RankwiseError], code: str, where: str, message: str) -> RankwiseError:
@@ -126,9 +137,3 @@ def _console(stream: TextIO, quiet: bool = False) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
-
-
-def _code(error: RankwiseError) -> str:
-    """`training-error` of TrainingError."""
-    name = type(error).__name__
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")

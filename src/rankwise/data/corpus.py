@@ -42,9 +42,13 @@ class Corpus:
     request: CorpusRequest
     shape: Shape
     labels: tuple[str, ...]
-    """All labels of the training rows, sorted; empty for open answers."""
+    """All labels of the training rows that are left, sorted; empty for open answers."""
     instruction: str | None
     """The prompt before every row's text: of label rows always, of others where all rows share one."""
+    system: str | None
+    """The system message that every training row begins with."""
+    tools: tuple[dict[str, Any], ...] | None
+    """The tools that every training row has."""
     max_length: int
     train: tuple[Row, ...]
     held_out: tuple[Row, ...]
@@ -63,6 +67,18 @@ class Corpus:
     @property
     def train_lengths(self) -> list[int]:
         return [len(row.ids) for row in self.train_rendered]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Rows within a limit of tokens, and what became of the others."""
+
+    rows: list[Row]
+    rendered: list[Rendered]
+    over: tuple[str, ...]
+    """Places of the rows over the limit."""
+    faults: list[Problem]
+    """Rows that must not be over the limit, or cannot be cut to it; they are not in `rows`."""
 
 
 def default_instruction(labels: Sequence[str]) -> str:
@@ -98,27 +114,27 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
     else:
         assert isinstance(request.held_out, float)
         train, held_out = split_rows(table.rows, request.held_out, request.seed)
-    labels = tuple(sorted({row.label for row in train if row.label is not None}))
-    instruction = request.instruction
-    if table.shape == "labels":
-        instruction = default_instruction(labels) if instruction is None else instruction
-    else:
-        instruction = _common_instruction(train)
-    train = [asked(row, instruction) for row in train]
-    held_out = [asked(row, instruction) for row in held_out]
-
-    rendered_train = _render_all(renderer, train, request, problems)
-    rendered_held = _render_all(renderer, held_out, request, problems)
-    raise_data_errors(problems, request.train)
-    lengths = [len(row.ids) for row in rendered_train + rendered_held]
     if request.max_length is not None and request.max_length > base_max_length:
         message = f"{request.max_length} is more than the {base_max_length} tokens the base takes; lower it"
-        raise DataError(problems=[*problems, Problem("error", "max-length-over-base", "data.max_length", message)])
-    limit = request.max_length or min(max(lengths), base_max_length)
-    train, rendered_train = _fit(renderer, train, rendered_train, limit, request, problems)
-    held_out, rendered_held = _fit(renderer, held_out, rendered_held, limit, request, problems)
+        problems.append(Problem("error", "max-length-over-base", "data.max_length", message))
+
+    sides = _fit_sides(renderer, train, held_out, request, base_max_length, problems)
+    limit, instruction = sides.limit, sides.instruction
+    train, rendered_train = sides.train.rows, sides.train.rendered
+    held_out, rendered_held = sides.held_out.rows, sides.held_out.rendered
+    if table.shape != "labels":
+        instruction = _common_instruction(train)
+    over, held_over = (*(row.where for row in sides.lost), *sides.train.over), sides.held_out.over
+    problems += [*sides.train.faults, *sides.held_out.faults, *_lost_labels(sides.lost, limit)]
+    problems += _over_limit("training", table.path, over, limit, request.too_long)
+    problems += _over_limit("held-out", (held or table).path, held_over, limit, request.too_long)
     inspection = inspect_rows(
-        train, held_out, [len(r.ids) for r in rendered_train], [len(r.ids) for r in rendered_held], limit
+        train,
+        held_out,
+        [len(r.ids) for r in rendered_train],
+        [len(r.ids) for r in rendered_held],
+        limit,
+        (*over, *held_over),
     )
     problems += inspection.problems
     for row, shown in zip(train + held_out, rendered_train + rendered_held, strict=True):
@@ -147,8 +163,10 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
     return Corpus(
         request=request,
         shape=table.shape,
-        labels=labels,
+        labels=sides.labels,
         instruction=instruction,
+        system=_common_system(train),
+        tools=_common_tools(train),
         max_length=limit,
         train=tuple(train),
         held_out=tuple(held_out),
@@ -159,6 +177,48 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
         inspection=inspection,
         problems=tuple(problems),
     )
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Both sides under one prompt and one limit."""
+
+    labels: tuple[str, ...]
+    instruction: str | None
+    limit: int
+    train: Fitted
+    held_out: Fitted
+    lost: list[Row]
+    """Training rows of labels of which not one row was short enough."""
+
+
+def _fit_sides(
+    renderer: Renderer,
+    train: Sequence[Row],
+    held_out: Sequence[Row],
+    request: CorpusRequest,
+    base_max_length: int,
+    problems: list[Problem],
+) -> _Sides:
+    """Ask, render and fit the rows. A label left without a training row is given up: the prompt must not offer it."""
+    labels, lost = _labels(train), list[Row]()
+    while True:
+        instruction = default_instruction(labels) if labels and request.instruction is None else request.instruction
+        sides = [[asked(row, instruction) for row in rows] for rows in (train, held_out)]
+        rendered = [_render_all(renderer, rows, request, problems) for rows in sides]
+        raise_data_errors(problems, request.train)
+        limit = request.max_length or min(max(len(shown.ids) for side in rendered for shown in side), base_max_length)
+        fitted, fitted_held = (
+            fit_rows(renderer, rows, shown, limit, request.too_long, request.assistant_turns)
+            for rows, shown in zip(sides, rendered, strict=True)
+        )
+        left = _labels(fitted.rows)
+        if request.too_long != "drop" or left == labels or not left:
+            return _Sides(labels, instruction, limit, fitted, fitted_held, lost)
+        # Again without those labels: the prompt is shorter, and may let more rows of the others in.
+        lost += [row for row in train if row.label not in left]
+        train = [row for row in train if row.label in left]
+        labels = left
 
 
 def _read_both(request: CorpusRequest) -> tuple[Table, Table | None]:
@@ -175,9 +235,23 @@ def _read_both(request: CorpusRequest) -> tuple[Table, Table | None]:
     return tables[0], tables[1] if len(tables) > 1 else None
 
 
+def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
+    return tuple(sorted({row.label for row in rows if row.label is not None}))
+
+
 def _common_instruction(rows: Sequence[Row]) -> str | None:
     seen = Counter(row.instruction for row in rows)
     return next(iter(seen)) if len(seen) == 1 else None
+
+
+def _common_system(rows: Sequence[Row]) -> str | None:
+    first = [row.messages[0] for row in rows]
+    seen = {str(message["content"]) if message["role"] == "system" else None for message in first}
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _common_tools(rows: Sequence[Row]) -> tuple[dict[str, Any], ...] | None:
+    return rows[0].tools if all(row.tools == rows[0].tools for row in rows) else None
 
 
 def _fault(row: Row, code: str, message: str) -> Problem:
@@ -196,45 +270,57 @@ def _render_all(
     return rendered
 
 
-def _fit(
+def fit_rows(
     renderer: Renderer,
     rows: Sequence[Row],
     rendered: Sequence[Rendered],
     limit: int,
-    request: CorpusRequest,
-    problems: list[Problem],
-) -> tuple[list[Row], list[Rendered]]:
-    """Apply the chosen policy to rows over the limit, and count them."""
-    kept_rows: list[Row] = []
-    kept: list[Rendered] = []
-    over = 0
+    too_long: TooLong,
+    assistant_turns: AssistantTurns,
+) -> Fitted:
+    """Apply `data.too_long` to the rows of more than `limit` tokens."""
+    fitted = Fitted([], [], tuple(r.where for r, s in zip(rows, rendered, strict=True) if len(s.ids) > limit), [])
     for row, shown in zip(rows, rendered, strict=True):
-        if len(shown.ids) <= limit:
-            kept_rows.append(row)
-            kept.append(shown)
-            continue
-        over += 1
-        if request.too_long == "error":
-            problems.append(
-                _fault(
-                    row,
-                    "row-too-long",
+        if len(shown.ids) > limit:
+            if too_long == "drop":
+                continue
+            if too_long == "error":
+                message = (
                     f"{len(shown.ids)} tokens, over the limit of {limit}; raise data.max_length, or choose "
-                    "data.too_long: drop or truncate",
+                    "data.too_long: drop or truncate"
                 )
-            )
-        elif request.too_long == "truncate":
+                fitted.faults.append(_fault(row, "row-too-long", message))
+                continue
             try:
-                row, shown = renderer.shorten(row, limit, request.assistant_turns)
-                kept_rows.append(row)
-                kept.append(shown)
+                row, shown = renderer.shorten(row, limit, assistant_turns)
             except DataError as fault:
-                problems += fault.problems
-    if over and request.too_long != "error":
-        done = {"drop": "left out", "truncate": "cut at the end of their question"}[request.too_long]
-        problems.append(
-            Problem(
-                "warning", "rows-over-limit", "", f"{over} rows over {limit} tokens were {done}, as data.too_long says"
-            )
+                fitted.faults.extend(fault.problems)
+                continue
+        fitted.rows.append(row)
+        fitted.rendered.append(shown)
+    return fitted
+
+
+def _over_limit(side: str, file: str, over: Sequence[str], limit: int, too_long: TooLong) -> list[Problem]:
+    """The warning that rows of one side were left out or cut, if any were."""
+    if not over or too_long == "error":
+        return []
+    done = {"drop": "left out", "truncate": "cut at the end of their question"}[too_long]
+    message = (
+        f"{len(over)} {side} {'row' if len(over) == 1 else 'rows'} over {limit} tokens "
+        f"{'was' if len(over) == 1 else 'were'} {done}, as data.too_long says; the first is {over[0]}"
+    )
+    return [Problem("warning", "rows-over-limit", file, message)]
+
+
+def _lost_labels(lost: Sequence[Row], limit: int) -> list[Problem]:
+    return [
+        Problem(
+            "warning",
+            "label-left-out",
+            next(row.where for row in lost if row.label == label),
+            f'label "{label}" is no answer of this adapter: all its training rows ({count}) are over {limit} tokens '
+            "and were left out; raise data.max_length or choose data.too_long: truncate",
         )
-    return kept_rows, kept
+        for label, count in Counter(row.label for row in lost).items()
+    ]

@@ -62,7 +62,7 @@ class Inspection:
     near_overlap: tuple[tuple[str, str], ...]
     """(held-out row, training row) with questions that resemble each other."""
     over_limit: Group
-    """Rows with more tokens than `max_length`."""
+    """Rows that had more tokens than `max_length`, before they were left out or cut."""
     problems: tuple[Problem, ...]
     """Warnings and notes; nothing here is an error."""
 
@@ -89,12 +89,16 @@ def inspect_rows(
     train_lengths: Sequence[int],
     held_out_lengths: Sequence[int],
     max_length: int,
+    over_limit: Sequence[str] = (),
 ) -> Inspection:
-    """Lengths, label balance, duplicates, contradictions and overlap of rows with their token counts."""
+    """Lengths, label balance, duplicates, contradictions and overlap of rows with their token counts.
+
+    `over_limit`: places of the rows that had more than `max_length` tokens, those left out and those cut alike.
+    """
     rows = [*train, *held_out]
-    lengths = [*train_lengths, *held_out_lengths]
-    if len(rows) != len(lengths):
-        raise ValueError(f"{len(rows)} rows with {len(lengths)} lengths")
+    lengths = len(train_lengths) + len(held_out_lengths)
+    if len(rows) != lengths:
+        raise ValueError(f"{len(rows)} rows with {lengths} lengths")
     first_held_out = len(train)
     prompts = [prompt_key(row) for row in rows]
     answers = [answer_key(row) for row in rows]
@@ -105,11 +109,7 @@ def inspect_rows(
     for group in near.groups:
         found.add_near(group, prompts)
     labels = _count_labels(train, held_out)
-    over = tuple(row.where for row, tokens in zip(rows, lengths, strict=True) if tokens > max_length)
     problems = [*_label_problems(labels, train, held_out), *found.problems()]
-    if over:
-        message = f"{_rows(len(over))} over the limit of {max_length} tokens: {_places(over)}"
-        problems.append(Problem("warning", "rows-over-limit", over[0], message))
     if near.skipped:
         message = f"near duplicates were looked for among the first {near.compared} questions, not in {near.skipped}"
         problems.append(Problem("note", "near-check-capped", "", message))
@@ -126,7 +126,7 @@ def inspect_rows(
         contradictions=tuple(found.contradictions),
         exact_overlap=tuple(found.exact_overlap),
         near_overlap=tuple(found.near_overlap),
-        over_limit=over,
+        over_limit=tuple(over_limit),
         problems=tuple(problems),
     )
 
@@ -288,10 +288,6 @@ def _round_up(width: float) -> int:
 
 def _rows(count: int, kind: str = "") -> str:
     return f"1 {kind}row" if count == 1 else f"{count} {kind}rows"
-
-
-def _places(places: Sequence[str]) -> str:
-    return ", ".join(places[:_SHOWN]) + (f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else "")
 
 
 def _examples(groups: Sequence[Sequence[str]]) -> str:

@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 
 from rankwise.data.read import Message, Row
 from rankwise.errors import BaseError, DataError, Problem
+from rankwise.facts.identity import read_chat_template
 
 DEFAULT_TEMPLATE_NAME = "plain-turns"
 DEFAULT_TEMPLATE = (
@@ -31,6 +32,10 @@ DEFAULT_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}### Assistant:\n{% endif %}"
 )
+
+TEMPLATE_DATE = datetime(2024, 7, 26)
+"""Today, to templates that ask (`strftime_now`): rows must be the same tokens on any day. It is the date that Llama 3's
+template names where it has no clock."""
 
 TooLong = Literal["error", "drop", "truncate"]
 AssistantTurns = Literal["all", "last"]
@@ -78,20 +83,24 @@ def _to_json(
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+def _environment(today: datetime) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
+    environment.globals["strftime_now"] = lambda pattern: today.strftime(pattern)
     return environment
 
 
 class Renderer:
-    """A base's tokenizer and chat template, read from its folder without transformers or torch."""
+    """A base's tokenizer and chat template, read from its folder without transformers or torch.
 
-    def __init__(self, folder: Path) -> None:
+    `today` is the date its template is told if it asks for one: always `TEMPLATE_DATE`, so that a row trained on in
+    one month is asked the same way in the next.
+    """
+
+    def __init__(self, folder: Path, today: datetime = TEMPLATE_DATE) -> None:
         self.folder = folder
         file = folder / "tokenizer.json"
         if not file.is_file():
@@ -110,7 +119,7 @@ class Renderer:
             name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
         }
         self.stop_ids = self._find_stop_ids()
-        template = _template(folder, config)
+        template = read_chat_template(folder)
         self.template_name = "the base's own" if template is not None else DEFAULT_TEMPLATE_NAME
         self.template = DEFAULT_TEMPLATE if template is None else template
         if template is None:
@@ -122,7 +131,7 @@ class Renderer:
                 stop = min(self.stop_ids, default=None)
                 self._special["eos_token"] = "" if stop is None else self.tokenizer.id_to_token(stop) or ""
         try:
-            self._compiled = _environment().from_string(self.template)
+            self._compiled = _environment(today).from_string(self.template)
         except jinja2.TemplateSyntaxError as fault:
             raise BaseError(f"{folder}: the chat template does not parse: {fault}") from None
 
@@ -270,18 +279,3 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _token_text(token: Any) -> str:
     return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
-
-
-def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
-    """The template of chat_template.jinja, else of tokenizer_config.json (the one named `default` of several)."""
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        try:
-            return file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as fault:
-            raise BaseError(f"{file}: not UTF-8 (byte {fault.start}); a chat template must be") from None
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        named = {entry["name"]: entry["template"] for entry in template}
-        return named.get("default") or next(iter(named.values()), None)
-    return template

@@ -39,7 +39,7 @@ def _target_modules(situation: Situation) -> Advice:
 
 def _r(situation: Situation) -> Advice:
     if situation.base_parameters < 1_000_000_000:
-        return Advice(16, "4 was too low on a base under 1B (0.303 against 0.258), 64 no sure gain", _READINGS)
+        return Advice(16, "on a base under 1B, 4 was too low (0.303 against 0.264), 64 no sure gain", _READINGS)
     return Advice(32, "the published sweeps' default for supervised rows; more rank costs little time", _FIT)
 
 

@@ -28,7 +28,6 @@ _METRICS = {
     "field_f1": "field F1",
     "rouge_l": "ROUGE-L",
 }
-_CHEAP = ("few_shot", "baseline")
 
 
 @dataclass(frozen=True)
@@ -97,18 +96,18 @@ def verdict(scores: Mapping[str, float], differences: Mapping[str, Difference]) 
     """Did the adapter help? One sentence a line, bad news first.
 
     `scores`: one metric of `adapter` and of each contestant; `differences`: the adapter minus each of
-    `base`, `few_shot`, `baseline` in that metric (any may be left out). A cheap contestant that the
-    adapter is not seen to beat comes first.
+    `base`, `few_shot`, `baseline` in that metric (any may be left out). What is seen to beat the adapter
+    comes first, then what cannot be told apart from it, then what it beats.
     """
-    not_beaten = [name for name in _CHEAP if name in differences and not _beats(differences[name])]
-    # What beats the adapter comes before what merely cannot be told apart from it.
-    not_beaten.sort(key=lambda name: not differences[name].seen)
-    order = [*not_beaten, *(name for name in _NAMES if name in differences and name not in not_beaten)]
+    order = sorted((name for name in _NAMES if name in differences), key=lambda name: _standing(differences[name]))
     return "\n".join(_sentence(name, scores, differences[name]) for name in order)
 
 
-def _beats(difference: Difference) -> bool:
-    return difference.seen and difference.value > 0
+def _standing(difference: Difference) -> int:
+    """0 if the other is seen to beat the adapter, 1 if the two cannot be told apart, 2 if the adapter beats it."""
+    if not difference.seen:
+        return 1
+    return 2 if difference.value > 0 else 0
 
 
 def _sentence(name: str, scores: Mapping[str, float], difference: Difference) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rankwise.data.corpus import asked
+from rankwise.data.corpus import asked, fit_rows
 from rankwise.data.read import is_hub_id, read_table
+from rankwise.data.render import Renderer
 from rankwise.data.split import split_rows
 from rankwise.data.table import Row, Table
-from rankwise.errors import DataError, Problem
+from rankwise.errors import DataError, Problem, raise_if_errors
 from rankwise.facts import AdapterRecord
 
 
@@ -22,10 +23,12 @@ class EvaluationRows:
     """Why `train` is None."""
     name: str
     """Where the held-out rows are from."""
+    given: bool = False
+    """The held-out rows are not the run's own."""
 
 
 def evaluation_rows(record: AdapterRecord, data: Path | None) -> EvaluationRows:
-    """The run's own held-out rows, or those of `data`, all with the adapter's prompt.
+    """The run's own held-out rows, or those of `data`, with the adapter's prompt; long ones are as in their files.
 
     Raises DataError if they are gone or are not the rows they were.
     """
@@ -48,7 +51,27 @@ def evaluation_rows(record: AdapterRecord, data: Path | None) -> EvaluationRows:
         None if train is None else [asked(row, instruction) for row in train],
         no_train,
         name,
+        given=data is not None,
     )
+
+
+def as_trained(found: EvaluationRows, record: AdapterRecord, renderer: Renderer) -> EvaluationRows:
+    """The rows as the run had them: its `data.too_long` applied to its own rows; rows given with --data stay whole."""
+    limit, too_long = record.data.max_length, record.data.too_long
+    if limit is None or too_long == "error":
+        return found
+
+    def fit(rows: list[Row]) -> list[Row]:
+        turns = record.task.assistant_turns
+        fitted = fit_rows(renderer, rows, [renderer.render(row, turns) for row in rows], limit, too_long, turns)
+        raise_if_errors(DataError, fitted.faults)
+        return fitted.rows
+
+    train = found.train
+    if train is not None:
+        # A label of which every training row was left out is none of the adapter's.
+        train = fit([row for row in train if row.label is None or row.label in record.task.labels])
+    return replace(found, held_out=found.held_out if found.given else fit(found.held_out), train=train)
 
 
 def _given_rows(record: AdapterRecord, data: Path) -> list[Row]:

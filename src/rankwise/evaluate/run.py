@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import log
 from typing import Any
@@ -18,7 +19,7 @@ from rankwise.evaluate.rows import EvaluationRows
 from rankwise.evaluate.score import Answer, Tally, count_outcomes, outcomes
 from rankwise.evaluate.task import Task, answer_tokens, with_examples
 from rankwise.events import Observer
-from rankwise.model.generate import generate, score_labels
+from rankwise.model.generate import Done, Generated, generate, score_labels
 from rankwise.model.loss import mean_loss
 from rankwise.model.open import OpenAdapter
 
@@ -143,13 +144,15 @@ class Contest:
         self, name: str, rows: Sequence[Row], rendered: Sequence[Rendered], references: Sequence[str], note: str
     ) -> Contestant:
         began = self._begin(name, rows)
-        fits = [i for i, row in enumerate(rendered) if len(row.ids) <= self.base_max_length]
+        tokens = answer_tokens(self.renderer, rows[0], self.task.labels)
+        longest_label = max(map(len, tokens), default=0)
+        needed = [max(len(row.ids), row.prompt + longest_label) for row in rendered]
+        fits = [i for i, count in enumerate(needed) if count <= self.base_max_length]
         answers = [Answer("", error=f"over the base's context of {self.base_max_length} tokens")] * len(rows)
-        prompts = [rendered[i].ids[: rendered[i].prompt] for i in fits]
         done = self._progress(name, len(rows))
         bits = None
         if self.task.labels and fits:
-            tokens = answer_tokens(self.renderer, rows[0], self.task.labels)
+            prompts = [rendered[i].ids[: rendered[i].prompt] for i in fits]
             scores = score_labels(self.model, prompts, tokens, done)
             probabilities = scores.softmax(1)
             for place, (i, best) in enumerate(zip(fits, scores.argmax(1).tolist(), strict=True)):
@@ -160,12 +163,22 @@ class Contest:
                 nats = -sum(float(scores[place, column]) for place, column in paired)
                 bits = nats / log(2) / sum(len(tokens[column]) for _, column in paired)
         elif fits:
-            longest = max(len(row.ids) - row.prompt for row in rendered)
-            written = generate(self.model, prompts, self.renderer.stop_ids, longest + longest // 4 + 8, done)
-            for i, answer in zip(fits, written, strict=True):
+            for i, answer in self._generated(rendered, fits, done):
                 answers[i] = Answer(self.renderer.decode(answer.ids), truncated=answer.truncated)
             bits = mean_loss(self.model, [rendered[i] for i in fits], BATCH_ROWS, share=True) / log(2)
         return self._scored(name, references, answers, began, note, bits)
+
+    def _generated(
+        self, rendered: Sequence[Rendered], fits: Sequence[int], done: Done
+    ) -> Iterator[tuple[int, Generated]]:
+        """Answers a little longer than the longest reference at most, and never beyond the base's context."""
+        longest = max(len(row.ids) - row.prompt for row in rendered)
+        by_room: dict[int, list[int]] = defaultdict(list)
+        for i in fits:
+            by_room[min(longest + longest // 4 + 8, self.base_max_length - rendered[i].prompt)].append(i)
+        for room, chosen in by_room.items():
+            prompts = [rendered[i].ids[: rendered[i].prompt] for i in chosen]
+            yield from zip(chosen, generate(self.model, prompts, self.renderer.stop_ids, room, done), strict=True)
 
     def _cheap_answers(self, rows: Sequence[Row], train_rows: Sequence[Row], references: Sequence[str]) -> Contestant:
         began = self._begin("baseline", rows)

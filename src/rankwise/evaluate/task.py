@@ -10,8 +10,10 @@ import torch
 
 from rankwise.data.render import AssistantTurns, Rendered, Renderer
 from rankwise.data.table import Message, Row
+from rankwise.errors import DataError, Problem
 from rankwise.evaluate.fields import have_fields
 from rankwise.evaluate.score import Answer, Tally, label_tallies, open_tallies
+from rankwise.facts import TaskRecord
 from rankwise.model.generate import generate, score_labels
 
 CHAT_TOKENS = 512
@@ -64,16 +66,30 @@ def _answered(row: Row, label: str) -> Row:
     return replace(row, messages=(*row.messages[:-1], {"role": "assistant", "content": label}), completion_start=None)
 
 
-def ask(
-    model: torch.nn.Module, renderer: Renderer, instruction: str | None, labels: Sequence[str], text: str
-) -> Answer:
-    """One answer to `text` under the adapter's instruction: the most probable label, or generated text."""
-    content = f"{instruction}\n{text}" if instruction else text
-    row = Row("prompt", ({"role": "user", "content": content}, {"role": "assistant", "content": ""}), text, "")
-    prompt = renderer.prompt(row.messages[:-1])
-    if labels:
-        scores = score_labels(model, [prompt], answer_tokens(renderer, row, labels))[0]
+def chat_row(task: TaskRecord, text: str) -> Row:
+    """`text` asked as the training rows were: after their system message, under their instruction, with their tools."""
+    content = f"{task.instruction}\n{text}" if task.instruction else text
+    system: list[Message] = [] if task.system is None else [{"role": "system", "content": task.system}]
+    turns: list[Message] = [{"role": "user", "content": content}, {"role": "assistant", "content": ""}]
+    return Row("prompt", (*system, *turns), text, "", tools=task.tools)
+
+
+def ask(model: torch.nn.Module, renderer: Renderer, task: TaskRecord, text: str, max_length: int) -> Answer:
+    """One answer to `text` as the adapter's task has it: the most probable label, or generated text.
+
+    Raises DataError where prompt and answer do not fit `max_length` tokens.
+    """
+    row = chat_row(task, text)
+    prompt = renderer.prompt(row.messages[:-1], row.tools)
+    tokens = answer_tokens(renderer, row, task.labels)
+    room = max_length - len(prompt)
+    needed = max(map(len, tokens), default=1)
+    if room < needed:
+        message = f"{len(prompt)} tokens and {needed} for the answer, over the {max_length} the base takes; shorten it"
+        raise DataError(problems=[Problem("error", "prompt-too-long", "", message)])
+    if task.labels:
+        scores = score_labels(model, [prompt], tokens)[0]
         best = int(scores.argmax())
-        return Answer(labels[best], probability=float(scores.softmax(0)[best]))
-    written = generate(model, [prompt], renderer.stop_ids, CHAT_TOKENS)[0]
+        return Answer(task.labels[best], probability=float(scores.softmax(0)[best]))
+    written = generate(model, [prompt], renderer.stop_ids, min(CHAT_TOKENS, room))[0]
     return Answer(renderer.decode(written.ids), truncated=written.truncated)

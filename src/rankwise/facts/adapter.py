@@ -40,6 +40,10 @@ class TaskRecord(Part):
     scorer: str
     labels: tuple[str, ...] = ()
     instruction: str | None = None
+    system: str | None = None
+    """The system message that every training row began with."""
+    tools: tuple[dict[str, JsonValue], ...] | None = None
+    """The tools that every training row had."""
     shape: str
     assistant_turns: Literal["all", "last"] = "all"
 
@@ -54,6 +58,10 @@ class DataRecord(Part):
     held_out_rows: int = 0
     seed: int
     fraction: float | None = None
+    max_length: int | None = None
+    """Tokens of the longest row let through; None: not recorded."""
+    too_long: Literal["error", "drop", "truncate"] = "error"
+    """What was done with longer rows."""
 
 
 class AdapterRecord(Part):

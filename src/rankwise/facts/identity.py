@@ -59,7 +59,7 @@ def identify_base(path: Path) -> BaseIdentity:
 
 
 def read_chat_template(path: Path) -> str | None:
-    """The base's own chat template, or None; of several named ones, `default`. Raises BaseError."""
+    """The base's own chat template, or None; of several named ones `default`, else the first. Raises BaseError."""
     own = path / "chat_template.jinja"
     try:
         if own.is_file():
@@ -67,7 +67,8 @@ def read_chat_template(path: Path) -> str | None:
         config = path / "tokenizer_config.json"
         template: Any = read_json(config).get("chat_template") if config.is_file() else None
         if isinstance(template, list):
-            template = {entry["name"]: entry["template"] for entry in template}.get("default")
+            named = {entry["name"]: entry["template"] for entry in template}
+            template = named.get("default", next(iter(named.values()), None))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise base_error("base-template", path, f"its chat template cannot be read ({error})") from None
     return template if isinstance(template, str) else None

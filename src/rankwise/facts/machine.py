@@ -67,7 +67,9 @@ class Measurement:
     torch: str
     threads: int
     train_tokens_per_second: Mapping[str, float]
-    """dtype of the frozen base (`float32`, `bfloat16`) -> tokens of forward, backward and step a second."""
+    """dtype of the frozen base (`float32`, `bfloat16`) -> tokens of forward, backward and step a second.
+
+    At least one; a dtype in which the base does not fit is absent."""
     forward_tokens_per_second: Mapping[str, float]
     """dtype -> tokens of forward alone a second."""
     load_seconds: float
@@ -162,7 +164,9 @@ def _memory_bytes() -> int:
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    if shutil.which("nvidia-smi") is None:
+    """The GPUs that are there, none if CUDA_VISIBLE_DEVICES hides them all."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+    if hidden or shutil.which("nvidia-smi") is None:
         return ()
     listing = _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
     rows = (line.rpartition(",") for line in listing.splitlines())

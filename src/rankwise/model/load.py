@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -15,6 +17,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
 """Largest relative difference between the logits of a packed row and of the row alone; far above rounding."""
 
+SHOWN = 3
+"""Most missing weights named one by one."""
+
 ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention"})
 """Entries of a config's `layer_types` that are attention over all earlier tokens, or the last so many."""
 
@@ -22,20 +27,25 @@ ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention"})
 def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
     """The frozen causal language model in `folder`, in evaluation mode.
 
-    BaseError if it cannot be read, or if its layers would let packed rows see each other.
+    BaseError if it cannot be read, lacks weights, has no room on `device`, or if its layers would let packed rows
+    see each other.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        read = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[dtype],
             attn_implementation=IMPLEMENTATION,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as fault:
+    except (OSError, ValueError, KeyError, RuntimeError) as fault:
         raise BaseError(f"{folder}: the base cannot be loaded: {fault}") from None
+    # What from_pretrained says it returns leaves the second part out.
+    model, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], read)
+    _require_weights(report["missing_keys"], folder)
     mixers = set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - ATTENTION_LAYERS
     if mixers:
         raise BaseError(
@@ -44,32 +54,56 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
         )
     model.requires_grad_(False)
     model.config.use_cache = False
-    model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
+    try:
+        model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
+    except (RuntimeError, AssertionError) as fault:  # no room, no such device, or a torch built without it
+        reason = str(fault).partition("\n")[0]
+        raise BaseError(
+            f"{folder}: the base cannot be put on {device}: {reason}; free its memory, set training.bf16: true, choose "
+            "a smaller base, or hide the GPU (CUDA_VISIBLE_DEVICES=-1) and plan anew"
+        ) from None
     model.eval()
     _require_packing(model, folder, TOLERANCE[dtype])
     return model
+
+
+def _require_weights(missing: Collection[str], folder: Path) -> None:
+    """BaseError naming the weights that no file holds, which would be random numbers; a tied head is not missing."""
+    if missing:
+        names = sorted(missing)
+        named = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        raise BaseError(f"{folder}: its files lack {len(names)} of its weights ({named}); fetch or save the base again")
 
 
 @torch.no_grad()
 def _require_packing(model: PreTrainedModel, folder: Path, tolerance: float) -> None:
     """BaseError unless a row packed behind another has the logits that the model's own attention gives it alone.
 
+    Only that row's logits are asked for, as training asks for those of the targets alone.
+
     Layers that mix tokens outside attention (Mamba, convolutions) or bend its scores (ALiBi, caps, sinks) fail here.
     """
     first, row = list(range(2, 9)), list(range(3, 15))
     packing = Packing([len(first), len(row)], device=model.device)
+    kept = torch.arange(len(first), len(first) + len(row), device=model.device)
     try:
         packed = model(
             input_ids=torch.tensor([first + row], device=model.device),
             position_ids=packing.positions(),
             packing=packing,
+            logits_to_keep=kept,
             use_cache=False,
-        ).logits[0, len(first) :]
+        ).logits[0]
         model.set_attn_implementation("eager")
         alone = model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0]
         model.set_attn_implementation(IMPLEMENTATION)
     except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as fault:
         raise BaseError(f"{folder}: {type(model).__name__} cannot run on packed rows: {fault}") from None
+    if packed.shape != alone.shape:
+        raise BaseError(
+            f"{folder}: {type(model).__name__} gives {len(packed)} logits where {len(alone)} were asked for: it pays "
+            "no heed to logits_to_keep, which training needs; choose another base"
+        )
     difference = float((packed.float() - alone.float()).norm() / alone.float().norm())
     if not difference <= tolerance:
         raise BaseError(

@@ -1,8 +1,9 @@
-"""How fast one base trains and reads on this machine, in float32 and bfloat16. Run in a process of its own:
+"""How fast one base trains and reads on this machine, in bfloat16 and float32. Run in a process of its own:
 
-    python -m rankwise.model.probe FOLDER
+    python -m rankwise.model.probe FOLDER TARGET...
 
-prints one JSON object: threads, load_seconds, train_tokens_per_second and forward_tokens_per_second by dtype.
+prints one JSON object a line for each dtype in which the base fits, as soon as it is measured: dtype, threads,
+load_seconds, train_tokens_per_second, forward_tokens_per_second.
 """
 
 from __future__ import annotations
@@ -17,48 +18,55 @@ from pathlib import Path
 import torch
 
 from rankwise.data.batch import Batch
-from rankwise.facts import read_machine
+from rankwise.errors import BaseError
+from rankwise.facts import Machine, read_anatomy, read_machine
 from rankwise.model.attach import LoraSettings, attach_new
 from rankwise.model.load import load_base
 from rankwise.model.loss import target_losses
+from rankwise.plan.memory import BYTES, PROCESS
 
 ROWS, ROW_TOKENS, SUPERVISED = 16, 64, 8
 REPEATS = 3
+ROOM = 1.25
+"""Memory that a base needs to be measured, as a multiple of its weights."""
 
 
-def measure(folder: Path, targets: list[str]) -> dict[str, object]:
+def fitting_dtypes(parameters: int, machine: Machine) -> list[str]:
+    """The dtypes in which a base of so many parameters fits into memory, the smaller first.
+
+    It is read into the host's memory before it goes to a GPU, so it must fit into both.
+    """
+    memory = machine.memory_bytes - PROCESS
+    if machine.device == "cuda":
+        memory = min(memory, machine.gpus[0].memory_bytes)
+    return [dtype for dtype in ("bfloat16", "float32") if ROOM * parameters * BYTES[dtype] <= memory]
+
+
+def measure(folder: Path, targets: list[str], dtype: str, machine: Machine) -> dict[str, object]:
     """Median of three steps of 16 rows of 64 tokens, r=16 on `targets`, after one that is not counted."""
-    machine = read_machine()
-    device = machine.device
-    torch.set_num_threads(machine.usable_cores)
-    train: dict[str, float] = {}
-    forward: dict[str, float] = {}
-    load_seconds = 0.0
-    for dtype in ("bfloat16", "float32"):
-        began = time.perf_counter()
-        model = load_base(folder, dtype, device)
-        load_seconds = max(load_seconds, time.perf_counter() - began)
-        settings = LoraSettings(16, 32, 0.0, targets, "none", False, True)
-        adapted = attach_new(model, folder.name, settings, seed=0)
-        batch = _batch(model.config.get_text_config().vocab_size)
-        parameters = [p for p in adapted.parameters() if p.requires_grad]
+    began = time.perf_counter()
+    model = load_base(folder, dtype, machine.device)
+    load_seconds = time.perf_counter() - began
+    settings = LoraSettings(16, 32, 0.0, targets, "none", False, True)
+    adapted = attach_new(model, folder.name, settings, seed=0)
+    batch = _batch(model.config.get_text_config().vocab_size)
+    parameters = [p for p in adapted.parameters() if p.requires_grad]
 
-        def step() -> None:
-            target_losses(adapted, batch).mean().backward()  # noqa: B023  called in this turn of the loop only
-            for p in parameters:  # noqa: B023
-                p.grad = None
+    def step() -> None:
+        target_losses(adapted, batch).mean().backward()
+        for p in parameters:
+            p.grad = None
 
-        @torch.no_grad()
-        def read() -> None:
-            target_losses(adapted, batch)  # noqa: B023
+    @torch.no_grad()
+    def read() -> None:
+        target_losses(adapted, batch)
 
-        train[dtype] = ROWS * ROW_TOKENS / _median_seconds(step, device)
-        forward[dtype] = ROWS * ROW_TOKENS / _median_seconds(read, device)
     return {
+        "dtype": dtype,
         "threads": torch.get_num_threads(),
         "load_seconds": load_seconds,
-        "train_tokens_per_second": train,
-        "forward_tokens_per_second": forward,
+        "train_tokens_per_second": ROWS * ROW_TOKENS / _median_seconds(step, machine.device),
+        "forward_tokens_per_second": ROWS * ROW_TOKENS / _median_seconds(read, machine.device),
     }
 
 
@@ -80,5 +88,16 @@ def _median_seconds(work: Callable[[], None], device: str) -> float:
     return statistics.median(seconds[1:])
 
 
+def main(folder: Path, targets: list[str]) -> None:
+    """Measure and print, dtype by dtype; BaseError if the base fits in none."""
+    machine = read_machine()
+    torch.set_num_threads(machine.usable_cores)
+    dtypes = fitting_dtypes(read_anatomy(folder).total_parameters, machine)
+    if not dtypes:
+        raise BaseError(f"{folder}: too large for the memory of this machine; choose a smaller base")
+    for dtype in dtypes:
+        print(json.dumps(measure(folder, targets, dtype, machine)), flush=True)
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(Path(sys.argv[1]), sys.argv[2:])))
+    main(Path(sys.argv[1]), sys.argv[2:])

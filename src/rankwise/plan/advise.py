@@ -90,6 +90,7 @@ class _Advice:
                 self._continue(key, self.continued.values[key])
             else:
                 self._advised(key)
+        self._decide_warmup()
         self._resolve_targets()
         self._decide_precision()
         steps = self._decide_steps()
@@ -233,6 +234,8 @@ class _Advice:
             return f"the {self.domain.name} domain's prompt"
         if self.domain is not None and self.domain.kind != "labels":
             return f"a default prompt: the {self.domain.name} domain's is for open answers and your rows have labels"
+        if self.domain is not None:
+            return f"a default prompt: your labels are not the {self.domain.name} domain's"
         return "a default prompt" + (" that lists the labels" if len(self.corpus.labels) <= 30 else "")
 
     def _resolve_targets(self) -> None:
@@ -276,15 +279,28 @@ class _Advice:
             message = f"this base has no biases there, so bias: {bias} changes nothing"
             self.problems.append(Problem("warning", "bias-without-biases", self.asked.where("lora.bias"), message))
 
+    def _decide_warmup(self) -> None:
+        key = "training.warmup_ratio"
+        if self.settled["training.lr_scheduler_type"] != "constant" or self.asked.recipe.training.warmup_ratio == 0:
+            return
+        reason = "lr_scheduler_type constant has no warm-up"
+        if key in self.asked.given:
+            message = f"{reason}, so this is not used; constant_with_warmup has one"
+            self.problems.append(Problem("warning", "warmup-not-used", self.asked.where(key), message))
+        self._settle(key, 0.0, reason, "rankwise")
+
     def _decide_precision(self) -> None:
         key, wanted = "training.bf16", self.asked.recipe.training.bf16
         if wanted != "auto":
             self._settle(key, wanted, "you set it", self.asked.where(key))
         elif self.measured is None:
             self._settle(key, False, "not measured on this machine, so float32", "rankwise")
+        elif len(speed := self.measured.train_tokens_per_second) == 1:
+            [only] = speed
+            reason = f"only {only} could be measured here, the other does not fit or failed"
+            self._settle(key, only == "bfloat16", reason, f"measured on {self.machine.cpu}")
         else:
-            speed = self.measured.train_tokens_per_second
-            gain = speed.get("bfloat16", 0.0) / speed["float32"]
+            gain = speed["bfloat16"] / speed["float32"]
             # One digit: the same recipe on the same machine must give the same words.
             compared = (
                 f"bfloat16 trains {gain:.1f}x as fast as float32 here (measured {self.measured.measured_at[:10]})"
@@ -345,7 +361,7 @@ class _Advice:
                 )
             )
         seconds = None
-        if self.measured is not None:
+        if self.measured is not None and dtype in self.measured.train_tokens_per_second:
             step_rows = batch * int(self.situation.number("training.gradient_accumulation_steps"))
             share = bool(self.settled["shared_prefix"])
             looked_at = spread(self.corpus.held_out_rendered, EVALUATION_ROWS)

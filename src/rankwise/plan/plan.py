@@ -14,24 +14,6 @@ from rankwise.plan.capacity import Capacity
 
 T = TypeVar("T")
 
-CORPUS_KEYS = (
-    "model",
-    "task",
-    "objective",
-    "method",
-    "quantization",
-    "doctrine",
-    "chat_template",
-    "data.train",
-    "data.held_out",
-    "data.max_length",
-    "data.too_long",
-    "data.assistant_turns",
-    "data.instruction",
-    "training.num_train_epochs",
-)
-"""Keys whose work is done when base, corpus and steps are there, before training reads the plan."""
-
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,7 +61,7 @@ class PlanReader:
 
     def take(self, key: str, kind: type[T]) -> T:
         """The value of `key`, which must be a `kind`; an int passes for a float."""
-        value = self._value(key)
+        value = self.value(key)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -92,15 +74,12 @@ class PlanReader:
             return None
         return self.take(key, kind)
 
-    def _value(self, key: str) -> Value:
+    def value(self, key: str) -> Value:
+        """The value of `key`, whatever its kind."""
         if key not in self._decisions:
             raise PlanError(f"the plan has no {key}; make it anew with `rankwise plan`")
         self._read.add(key)
         return self._decisions[key].value
-
-    def consumed_by_corpus(self) -> None:
-        """Mark what `CORPUS_KEYS` name as read: base, corpus and step count were made from them."""
-        self._read.update(CORPUS_KEYS)
 
     def require_all_read(self) -> None:
         """PlanError naming every key that nothing consumed."""

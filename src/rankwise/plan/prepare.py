@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from rankwise.catalog import locate_adapter
-from rankwise.data.corpus import Corpus, build_corpus
+from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
 from rankwise.data.request import corpus_request
@@ -51,7 +51,7 @@ def prepare(asked: Asked, observer: Observer) -> Prepared:
     if base is not None:
         continued = _attempt(faults, lambda: _read_continued(asked, base))
     if base is not None and request is not None:
-        corpus = _attempt(faults, lambda: build_corpus(request, base.renderer, base.anatomy.max_length))
+        corpus = _attempt(faults, lambda: _read_corpus(asked, request, base, domain))
     elif request is not None:
         for source in (request.train, request.held_out):
             if isinstance(source, str):
@@ -61,6 +61,20 @@ def prepare(asked: Asked, observer: Observer) -> Prepared:
         raise _together(faults)
     assert base is not None and corpus is not None
     return Prepared(base.located, base.path, base.anatomy, base.renderer, domain, corpus, continued)
+
+
+def _read_corpus(asked: Asked, request: CorpusRequest, base: _Base, domain: Domain | None) -> Corpus:
+    """The rows under the domain's prompt, or under the default one where theirs are not the domain's labels."""
+    corpus = build_corpus(request, base.renderer, base.anatomy.max_length)
+    own = asked.recipe.data.instruction is not None or domain is None or domain.kind != "labels"
+    if own or domain is None or not corpus.labels or set(corpus.labels) <= set(domain.labels):
+        return corpus
+    message = (
+        f"these labels are not the {domain.name} domain's ({', '.join(domain.labels)}), so its prompt, which lists "
+        "them, is not used but a default one; data.instruction sets another"
+    )
+    corpus = build_corpus(replace(request, instruction=None), base.renderer, base.anatomy.max_length)
+    return replace(corpus, problems=(*corpus.problems, Problem("warning", "domain-labels", request.train, message)))
 
 
 def _attempt(faults: list[RankwiseError], make: Callable[[], T]) -> T | None:

@@ -131,7 +131,7 @@ class Recipe(Section):
     """The training run, in Hugging Face's own names"""
     quantization: Literal["auto", "none"] = "auto"
     """Precision in which the frozen base is kept"""
-    shared_prefix: Literal[False, "auto"] = "auto"
+    shared_prefix: bool | Auto = "auto"
     """Compute the part of the prompt that all rows share once"""
     tracking: None = None
     """Where metrics are sent besides the run folder"""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,8 +57,13 @@ def train(
     checkpoints: Path,
     resume_from: Path | None,
     stop_signal: Callable[[], int | None],
+    evaluate_start: bool = False,
 ) -> Finished:
-    """Train `model` in place and leave it with the weights of its best held-out evaluation."""
+    """Train `model` in place and leave it with the weights of its best held-out evaluation.
+
+    With `evaluate_start` the weights that a new run begins with are evaluated too, so that a trained adapter that
+    gets no better is kept as it was; a fresh adapter, which does nothing yet, needs no look.
+    """
     optimizer = make_optimizer((p for p in model.parameters() if p.requires_grad), optim)
     progress, best = Progress(), None
     if resume_from is not None:
@@ -69,8 +75,15 @@ def train(
 
     def evaluate() -> None:
         nonlocal best
+        began = time.perf_counter()
         model.eval()
-        loss = mean_loss(model, held_out, micro_rows, settings.shared_prefix)
+        with _memory_advice(f"the held-out evaluation after step {progress.step}"):
+            loss = mean_loss(model, held_out, micro_rows, settings.shared_prefix)
+        if not math.isfinite(loss) and progress.step == 0:
+            raise TrainingError(
+                f"the adapter that this run continues from has a held-out loss of {loss}; nothing was trained. "
+                "Continue from another adapter, or set training.bf16: false"
+            )
         if not math.isfinite(loss):
             raise TrainingError(
                 f"step {progress.step}: the held-out loss after it is {loss}, so the step ruined the weights; nothing "
@@ -82,6 +95,8 @@ def train(
             best = snapshot(model)
         else:
             progress.evaluations_since_best += 1
+        progress.evaluations += 1
+        progress.evaluation_seconds += time.perf_counter() - began
         log.write(
             "held_out",
             {"step": progress.step, "loss": loss, "bits_per_token": loss / LN2, "best": better, "rows": len(held_out)},
@@ -91,6 +106,8 @@ def train(
         patience = settings.early_stopping_patience
         return patience is not None and progress.evaluations_since_best >= patience
 
+    if evaluate_start and resume_from is None:
+        evaluate()
     reason, stopped_by = "all steps done", None
     todo = steps(len(rows), settings.step_rows, settings.seed, progress.step, settings.num_steps)
     for step, chosen in enumerate(todo, start=progress.step):
@@ -104,7 +121,8 @@ def train(
             group["lr"] = rate
         model.train()
         micro_batches = split_evenly(chosen, settings.gradient_accumulation_steps)
-        loss = backward_sft(model, [[rows[i] for i in part] for part in micro_batches], settings.shared_prefix)
+        with _memory_advice(f"step {step + 1}"):
+            loss = backward_sft(model, [[rows[i] for i in part] for part in micro_batches], settings.shared_prefix)
         norm = torch.nn.utils.clip_grad_norm_(parameters, optim.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise TrainingError(
@@ -112,7 +130,8 @@ def train(
                 f"rows of this step: {sorted(chosen)}. The step was not taken. Lower training.learning_rate, or set "
                 "training.bf16: false, and train again"
             )
-        optimizer.step()
+        with _memory_advice(f"step {step + 1}"):
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
         seconds = time.perf_counter() - began
@@ -131,7 +150,7 @@ def train(
                     "grad_norm": float(norm),
                     "tokens_per_second": tokens / seconds,
                     "rows_per_second": len(chosen) / seconds,
-                    "seconds_left": progress.seconds / progress.step * (settings.num_steps - progress.step),
+                    "seconds_left": _seconds_left(progress, settings),
                 },
             )
         if progress.step % settings.eval_steps == 0 or progress.step == settings.num_steps:
@@ -149,3 +168,26 @@ def train(
     model.eval()
     log.write("train_end", {"reason": reason, **asdict(progress)})
     return Finished(progress, None, reason)
+
+
+def _seconds_left(progress: Progress, settings: LoopSettings) -> float:
+    """Steps and held-out evaluations still to come, that of this step among them, each at the mean so far."""
+    all_evaluations = -(-settings.num_steps // settings.eval_steps)
+    evaluations = all_evaluations - (progress.step - 1) // settings.eval_steps
+    return (
+        progress.seconds / progress.step * (settings.num_steps - progress.step)
+        + progress.evaluation_seconds / max(1, progress.evaluations) * evaluations
+    )
+
+
+@contextmanager
+def _memory_advice(doing: str) -> Iterator[None]:
+    """TrainingError that says what to change where the accelerator's memory does not suffice."""
+    try:
+        yield
+    except torch.OutOfMemoryError as fault:
+        reason = str(fault).partition("\n")[0]
+        raise TrainingError(
+            f"{doing}: out of memory ({reason}). Lower training.per_device_train_batch_size and raise "
+            "training.gradient_accumulation_steps by as much, which gives the same result, and train again"
+        ) from None

@@ -19,7 +19,8 @@ from peft import PeftModel
 from rankwise.catalog import write_card
 from rankwise.data.corpus import Corpus
 from rankwise.data.split import spread
-from rankwise.errors import RunError
+from rankwise.doctrine import Value
+from rankwise.errors import PlanError, RunError
 from rankwise.events import EventLog, Observer
 from rankwise.facts import (
     AdapterRecord,
@@ -74,7 +75,7 @@ class _Settings:
 
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
     """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
-    settings = _read_plan(plan, len(corpus.train))
+    settings = _read_plan(plan, corpus)
     torch.set_num_threads(settings.threads)
     model = load_base(base.path, settings.dtype, settings.device)
     if settings.adapter is None:
@@ -104,6 +105,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
                 checkpoints,
                 start,
                 stop_signal,
+                evaluate_start=settings.adapter is not None,
             )
         peak = _peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
@@ -114,7 +116,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
         log.close()
 
 
-def _read_plan(plan: Plan, rows: int) -> _Settings:
+def _read_plan(plan: Plan, corpus: Corpus) -> _Settings:
     """Every value of the plan, each taken by the part that uses it; a key left over is an error."""
     take = PlanReader(plan)
     step_rows = take.take("training.per_device_train_batch_size", int)
@@ -161,10 +163,31 @@ def _read_plan(plan: Plan, rows: int) -> _Settings:
         domain=take.take_optional("domain", str),
         scorer=take.take("scorer", str),
     )
-    # These were consumed before: they chose the base, the corpus and its rendering, and the steps above.
-    take.consumed_by_corpus()
+    _require_as_planned(take, corpus)
     take.require_all_read()
     return settings
+
+
+def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
+    """What was done before training reads the plan must be what the plan says: the rows, and what this build can do."""
+    request = corpus.request
+    done: dict[str, Value] = {
+        "task": "causal_lm",
+        "objective": "sft",
+        "method": "lora",
+        "quantization": "none",
+        "data.train": request.train,
+        "data.held_out": request.held_out,
+        "data.max_length": corpus.max_length,
+        "data.too_long": request.too_long,
+        "data.assistant_turns": request.assistant_turns,
+        "data.instruction": corpus.instruction,
+    }
+    other = [f"{key} is {done[key]!r}, planned {take.value(key)!r}" for key in done if take.value(key) != done[key]]
+    if other:
+        raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
+    for key in ("model", "chat_template", "doctrine", "training.num_train_epochs"):
+        take.value(key)  # they chose the base, its rendering, and values of this plan; they stand in rankwise.json
 
 
 def _bool_or_str(take: PlanReader, key: str) -> bool | str:
@@ -199,6 +222,8 @@ def _write_adapter(
                 scorer=settings.scorer,
                 labels=corpus.labels,
                 instruction=corpus.instruction,
+                system=corpus.system,
+                tools=corpus.tools,
                 shape=corpus.shape,
                 assistant_turns=request.assistant_turns,
             ),
@@ -211,6 +236,8 @@ def _write_adapter(
                 held_out_rows=len(corpus.held_out),
                 seed=request.seed,
                 fraction=None if isinstance(request.held_out, str) else request.held_out,
+                max_length=corpus.max_length,
+                too_long=request.too_long,
             ),
             plan=plan.as_json(),
             plan_digest=plan.digest(),
@@ -219,7 +246,7 @@ def _write_adapter(
                 "held_out_bits_per_token": None if progress.best_loss is None else progress.best_loss / LN2,
                 "best_step": progress.best_step,
                 "steps": progress.step,
-                "seconds": round(progress.seconds, 1),
+                "seconds": round(progress.seconds + progress.evaluation_seconds, 1),
             },
             versions=machine.versions,
             machine=json.loads(json.dumps({**asdict(machine), "versions": None})),

@@ -38,6 +38,9 @@ class Progress:
     rows: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    """Of the steps alone."""
+    evaluations: int = 0
+    evaluation_seconds: float = 0.0
 
 
 def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
