@@ -27,7 +27,7 @@ IMPLEMENTATION = "rankwise_packed"
 SCORES_HELD = 1 << 22
 """Score elements a layer may keep for its backward pass; above it the kernel that recomputes them is used.
 
-Found by timing both on 2 CPU cores: batched products win for short rows, the fused kernel for long ones."""
+A first guess that bounds memory; where the two paths cross in time has not been measured."""
 
 
 class Packing:
