@@ -32,7 +32,7 @@ def situation(settled: dict[str, Value], rows: int = 500, hidden: int = 576, par
 
 def advice(doctrine: str, key: str, **values: Any) -> Value:
     settled: dict[str, Value] = {"lora.r": 16, "steps": 100, "training.eval_steps": 20}
-    found = DOCTRINES[doctrine].rules[key](situation(settled | values.pop("settled", {}), **values))
+    found = DOCTRINES[doctrine].advise(key, situation(settled | values.pop("settled", {}), **values))
     assert found is not None
     return found.value
 
@@ -50,8 +50,8 @@ def test_every_rule_gives_a_value_the_recipe_accepts(
 ) -> None:
     settled: dict[str, Value] = {"lora.r": r, "steps": steps, "training.eval_steps": 7}
     nested: dict[str, dict[str, Value]] = {}
-    for key, rule in DOCTRINES[name].rules.items():
-        found = rule(situation(settled, rows, hidden, parameters))
+    for key in DOCTRINES[name].decides:
+        found = DOCTRINES[name].advise(key, situation(settled, rows, hidden, parameters))
         if found is not None:
             assert found.reason and found.source
             section, _, leaf = key.partition(".")
@@ -94,7 +94,7 @@ def test_best_practices_is_its_documents_template() -> None:
         "training.optim": "adamw_torch",
         "training.lr_scheduler_type": "cosine",
     }
-    assert {key: advice("best-practices", key) for key in DOCTRINES["best-practices"].rules} == expected
+    assert {key: advice("best-practices", key) for key in DOCTRINES["best-practices"].decides} == expected
 
 
 def test_defaults_are_what_peft_and_transformers_do() -> None:
@@ -103,7 +103,7 @@ def test_defaults_are_what_peft_and_transformers_do() -> None:
 
     lora = LoraConfig()
     for key in ("r", "lora_alpha", "lora_dropout", "bias", "use_rslora", "init_lora_weights"):
-        assert advice("defaults", f"lora.{key}") == getattr(lora, key), key
+        assert advice("peft-defaults", f"lora.{key}") == getattr(lora, key), key
     trainer = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
     for key in (
         "learning_rate",
@@ -116,18 +116,17 @@ def test_defaults_are_what_peft_and_transformers_do() -> None:
         "per_device_train_batch_size",
         "gradient_accumulation_steps",
     ):
-        assert advice("defaults", f"training.{key}") == trainer[key], key
-    assert str(trainer["lr_scheduler_type"]).endswith(str(advice("defaults", "training.lr_scheduler_type")))
+        assert advice("peft-defaults", f"training.{key}") == trainer[key], key
+    assert str(trainer["lr_scheduler_type"]).endswith(str(advice("peft-defaults", "training.lr_scheduler_type")))
 
 
 def test_defaults_decide_everything_any_doctrine_decides() -> None:
     for doctrine in DOCTRINES.values():
-        assert doctrine.rules.keys() <= DEFAULTS.rules.keys(), doctrine.name
+        assert set(doctrine.decides) <= set(DEFAULTS.decides), doctrine.name
 
 
 def test_defaults_take_other_names_where_pefts_own_are_absent() -> None:
-    rule = DEFAULTS.rules["lora.target_modules"]
-    found = rule(dataclasses.replace(situation({}), linear_layers=("query", "dense")))
+    found = DEFAULTS.advise("lora.target_modules", dataclasses.replace(situation({}), linear_layers=("query", "dense")))
     assert found is not None and found.value == ["query", "dense"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rankwise.errors import BaseError
 from rankwise.model import attention
-from rankwise.model.attention import Cache, Packing
+from rankwise.model.attention import Cache, Packing, Prefix
 from rankwise.model.load import load_base
 
 HEADS, KEY_HEADS, SIZE, SCALE = 4, 2, 8, 0.37
@@ -82,8 +82,38 @@ def test_attention_is_its_definition(
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)  # the softmax is float32
 
 
+def prefix_of(length: int, heads: tuple[torch.Tensor, torch.Tensor, torch.Tensor], window: int | None) -> Prefix:
+    prefix = Prefix(length)
+    Packing([length], cache=prefix).attend(0, *heads, SCALE, window)
+    return prefix
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    prefix=st.integers(1, 8),
+    window=st.none() | st.integers(1, 12),
+    tree=st.sampled_from([None, CHAIN, FORK]),
+    held=st.sampled_from([0, 200, 1 << 40]),
+)
+def test_a_known_prefix_is_one_laid_out(
+    lengths: list[int], prefix: int, window: int | None, tree: torch.Tensor | None, held: int
+) -> None:
+    if tree is not None:
+        lengths = [length + len(tree) for length in lengths]
+    query, key, value = random_heads(prefix + sum(lengths))
+    expected = by_definition(query, key, value, lengths, prefix, window, tree)
+    known = prefix_of(prefix, (query[:, :, :prefix], key[:, :, :prefix], value[:, :, :prefix]), window)
+    own = (query[:, :, prefix:], key[:, :, prefix:], value[:, :, prefix:])
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(attention, "SCORES_HELD", held)
+        got = Packing(lengths, known, tree).attend(0, *own, SCALE, window)[0]
+    torch.testing.assert_close(got, expected[prefix:], rtol=0, atol=1e-6)
+
+
 def test_positions_continue_from_the_prefix_and_follow_the_tree() -> None:
     assert Packing([2, 3], prefix=4).positions().tolist() == [[0, 1, 2, 3, 4, 5, 4, 5, 6]]
+    assert Packing([2, 3], Prefix(4)).positions().tolist() == [[4, 5, 4, 5, 6]]
     # A prompt of one token, then: a node, its two children, and a second node beside the first.
     assert Packing([5, 6], prefix=1, tree=FORK).positions().tolist() == [[0, 1, 2, 3, 3, 2, 1, 2, 3, 4, 4, 3]]
 
@@ -100,9 +130,10 @@ def test_continuing_from_the_cache_is_having_been_there_from_the_start(prefix: i
     def at(tokens: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return query[:, :, tokens], key[:, :, tokens], value[:, :, tokens]
 
-    cache = Cache(lengths, prefix, room=more)
-    prompt = [*range(prefix), *(s + i for s, length in zip(starts, lengths, strict=True) for i in range(length))]
-    Packing(lengths, prefix, cache=cache).attend(0, *at(prompt), SCALE, window)
+    known = prefix_of(prefix, at(list(range(prefix))), window) if prefix else None
+    cache = Cache(lengths, known, room=more)
+    prompt = [s + i for s, length in zip(starts, lengths, strict=True) for i in range(length)]
+    Packing(lengths, known or 0, cache=cache).attend(0, *at(prompt), SCALE, window)
     rows = [0, 1, 2]
     for step in range(more):
         if step == 2:  # the middle row is done

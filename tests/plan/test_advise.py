@@ -82,12 +82,12 @@ def test_auto_is_no_value_of_the_users(plan_of: PlanOf) -> None:
 
 def test_alternatives_name_the_doctrines_that_say_otherwise(plan_of: PlanOf) -> None:
     decision = plan_of("").decisions["training.learning_rate"]
-    assert decision.alternatives == {"best-practices": 2e-4, "defaults": 5e-5}
+    assert decision.alternatives == {"best-practices": 2e-4, "peft-defaults": 5e-5}
     assert plan_of("lora: {r: 8}").decisions["lora.r"].alternatives == {"rankwise": 16, "best-practices": 16}
 
 
 def test_every_decision_has_a_reason_and_a_source(plan_of: PlanOf) -> None:
-    for doctrine in ("rankwise", "best-practices", "defaults"):
+    for doctrine in ("rankwise", "best-practices", "peft-defaults"):
         for key, decision in plan_of(f"doctrine: {doctrine}").decisions.items():
             assert decision.reason and decision.source, key
 

@@ -24,88 +24,78 @@ ENOUGH_ROWS_SEEN = 160 * 16
 """On 440 rows the held-out loss still fell at step 80 of 83 (docs/log.md)."""
 MOST_EPOCHS = 6
 
-_FIT = "tinker-cookbook, get_lr; rank correction from rankwise's own readings (doctrine/rankwise.py)"
+RANKWISE = Doctrine("rankwise", "rankwise's own", "rankwise")
+_FIT = "tinker-cookbook, get_lr"
 _REGRET = "LoRA Without Regret (Thinking Machines, 2025)"
-_READINGS = "rankwise's own readings (doctrine/rankwise.py)"
+_READINGS = "readings of doctrine/rankwise.py"
 
 
-def _target_modules(situation: Situation) -> Advice:
+@RANKWISE.rule("lora.target_modules", "Which Layers to Apply LoRA", "measured", document=_REGRET)
+def target_modules(situation: Situation) -> Advice:
     return Advice(
         list(situation.linear_layers),
         "adapting every linear layer beats attention alone even at equal parameters",
-        f"{_REGRET}, Which Layers to Apply LoRA",
     )
 
 
-def _r(situation: Situation) -> Advice:
-    if situation.base_parameters < 1_000_000_000:
-        return Advice(16, "on a base under 1B, 4 was too low (0.303 against 0.264), 64 no sure gain", _READINGS)
-    return Advice(32, "the published sweeps' default for supervised rows; more rank costs little time", _FIT)
+@RANKWISE.rule("lora.r", _READINGS, "measured", when="bases under 1B")
+def r_of_a_small_base(situation: Situation) -> Advice | None:
+    if situation.base_parameters >= 1_000_000_000:
+        return None
+    return Advice(16, "on a base under 1B, 4 was too low (0.303 against 0.264), 64 no sure gain")
 
 
-def _lora_alpha(situation: Situation) -> Advice:
-    r = situation.number("lora.r")
-    return Advice(
-        2 * r, "alpha = 2r; the learning rate below is fitted for it", "LoRA Best Practices, Core Principles 1"
-    )
+@RANKWISE.rule("lora.r", "default rank", "measured", document="tinker-cookbook")
+def r(situation: Situation) -> Advice:
+    return Advice(32, "the published sweeps' default for supervised rows; more rank costs little time")
 
 
-def _lora_dropout(situation: Situation) -> Advice:
-    return Advice(
-        0.0, "usually not needed: the best held-out evaluation is kept instead", f"{_REGRET}, Default Configuration"
-    )
+@RANKWISE.rule("lora.lora_alpha", "Core Principles 1", document="LoRA Best Practices")
+def lora_alpha(situation: Situation) -> Advice:
+    return Advice(2 * situation.number("lora.r"), "alpha = 2r; the learning rate below is fitted for it")
 
 
-def _learning_rate(situation: Situation) -> Advice:
+@RANKWISE.rule("lora.lora_dropout", "Default Configuration", document=_REGRET)
+def lora_dropout(situation: Situation) -> Advice:
+    return Advice(0.0, "usually not needed: the best held-out evaluation is kept instead")
+
+
+@RANKWISE.rule("training.learning_rate", f"rank correction from {_READINGS}", "measured", document=_FIT)
+def learning_rate(situation: Situation) -> Advice:
     r = situation.number("lora.r")
     rate = REFERENCE_RATE * (REFERENCE_HIDDEN / situation.hidden_size) ** HIDDEN_POWER * sqrt(REFERENCE_RANK / r)
     return Advice(
         float(f"{rate:.2g}"),
         f"{REFERENCE_RATE:g} x ({REFERENCE_HIDDEN} / {situation.hidden_size})^{HIDDEN_POWER}"
         f" x sqrt({REFERENCE_RANK} / {r:g}): the fit over model sizes, lowered as rank and alpha rise",
-        _FIT,
     )
 
 
-def _weight_decay(situation: Situation) -> Advice:
-    return Advice(1e-5, "low, as one guide asks; over a short run it changes nothing", "LoRA Best Practices, Template")
+@RANKWISE.rule("training.weight_decay", "Complete Configuration Template", document="LoRA Best Practices")
+def weight_decay(situation: Situation) -> Advice:
+    return Advice(1e-5, "low, as one guide asks; over a short run it changes nothing")
 
 
-def _lr_scheduler_type(situation: Situation) -> Advice:
-    return Advice("linear", "decays to zero, so the last steps settle", "tinker-cookbook, supervised training")
+@RANKWISE.rule("training.lr_scheduler_type", "supervised training", "conventional", document="tinker-cookbook")
+def lr_scheduler_type(situation: Situation) -> Advice:
+    return Advice("linear", "decays to zero, so the last steps settle")
 
 
-def _warmup_ratio(situation: Situation) -> Advice:
-    return Advice(0.05, "B starts at zero and the rate is high: a short warm-up", "rankwise")
+@RANKWISE.rule("training.warmup_ratio", "", "conventional")
+def warmup_ratio(situation: Situation) -> Advice:
+    return Advice(0.05, "B starts at zero and the rate is high: a short warm-up")
 
 
-def _num_train_epochs(situation: Situation) -> Advice:
+@RANKWISE.rule("training.num_train_epochs", "readings of docs/log.md", "measured")
+def num_train_epochs(situation: Situation) -> Advice:
     epochs = min(MOST_EPOCHS, max(1, round(ENOUGH_ROWS_SEEN / situation.rows)))
     return Advice(
         float(epochs),
         f"about {ENOUGH_ROWS_SEEN:,} rows seen (160 steps of 16), in at most {MOST_EPOCHS} passes over your "
         f"{situation.rows:,}; the best held-out evaluation is kept",
-        "tinker-cookbook, research hyperparameters: at least 100 steps; 160 from rankwise's own readings (docs/log.md)",
     )
 
 
-def _per_device_train_batch_size(situation: Situation) -> Advice:
-    return Advice(16, "LoRA loses ground at large batches; 16 to 64 is the advice", f"{_REGRET}, Batch Size Effects")
-
-
-RANKWISE = Doctrine(
-    "rankwise",
-    "rankwise's own",
-    {
-        "lora.r": _r,
-        "lora.lora_alpha": _lora_alpha,
-        "lora.lora_dropout": _lora_dropout,
-        "lora.target_modules": _target_modules,
-        "training.learning_rate": _learning_rate,
-        "training.weight_decay": _weight_decay,
-        "training.lr_scheduler_type": _lr_scheduler_type,
-        "training.warmup_ratio": _warmup_ratio,
-        "training.num_train_epochs": _num_train_epochs,
-        "training.per_device_train_batch_size": _per_device_train_batch_size,
-    },
-)
+@RANKWISE.rule("training.per_device_train_batch_size", "Batch Size Effects", "measured", document=_REGRET)
+def per_device_train_batch_size(situation: Situation) -> Advice:
+    return Advice(16, "LoRA loses ground at large batches; 16 to 64 is the advice")

@@ -1,16 +1,27 @@
-"""What a rule is: a plain function from a situation to a value with its reason and its source."""
+"""What a rule is: a plain function from a situation to a value with its reason, and where it is written.
+
+A doctrine's file reads as its source does: one function per rule, under a decorator that says which key it sets, in
+which section it stands, on what it rests and when it applies.
+
+    @DOCTRINE.rule("lora.lora_alpha", "Core Principles 1")
+    def alpha(situation: Situation) -> Advice | None:
+        return Advice(2 * situation.number("lora.r"), "alpha = 2 x rank adapts strongly and stays stable")
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 Value = str | int | float | bool | None | list[str]
+Kind = Literal["measured", "stated", "conventional"]
+"""On what a rule rests: a measurement of its source, the source's word, or custom."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What rules may look at."""
+    """What rules may look at. The later fields have defaults, so that a test names only what its rule reads."""
 
     base_parameters: int
     hidden_size: int
@@ -22,6 +33,28 @@ class Situation:
     """Tokens, prompt and answer together."""
     settled: Mapping[str, Value]
     """Values of keys decided before this one, the user's own among them, and `steps` once they are counted."""
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Role (`query`, `up`, ... of facts/base) -> names of the projections that have it."""
+    num_layers: int = 0
+    model_type: str = ""
+    """As config.json writes it: `llama`."""
+    architecture: str = ""
+    kind: Literal["causal", "encoder", "encoder-decoder"] = "causal"
+    head: str | None = None
+    """Name of the projection that gives the logits; None if there is none or it is tied to the embeddings."""
+    experts: int = 0
+    """Of a mixture-of-experts layer; 0: a dense base."""
+    active_experts: int = 0
+    """Experts a token passes through."""
+    labels: int = 0
+    """Different labels of text/label rows; 0: open answers."""
+    task: str = "causal_lm"
+    objective: str = "sft"
+    gpus: int = 0
+    gpu_bytes: int = 0
+    """Memory of the first GPU."""
+    memory_bytes: int = 0
+    """Main memory this process may use."""
 
     def number(self, key: str) -> float:
         """A settled value that must be a number."""
@@ -29,25 +62,114 @@ class Situation:
         assert isinstance(value, int | float)
         return value
 
+    def named(self, *roles: str) -> list[str]:
+        """Names of the projections that have one of these roles, in this order."""
+        return list(dict.fromkeys(name for role in roles for name in self.roles.get(role, ())))
+
 
 @dataclass(frozen=True)
 class Advice:
     value: Value
     reason: str
     """One sentence."""
-    source: str
-    """Document and section, or who measured it."""
-
-
-Rule = Callable[[Situation], Advice | None]
-"""None: the source says nothing about this situation."""
+    source: str = ""
+    """Document and section; filled in by the doctrine."""
+    kind: Kind = "stated"
 
 
 @dataclass(frozen=True)
+class Rule:
+    """Gives a value for a key of the recipe."""
+
+    sets: str
+    section: str
+    kind: Kind
+    when: str
+    """For readers; the function itself decides."""
+    source: str
+    """Document and section."""
+    advise: Callable[[Situation], Advice | None]
+    """None: the rule says nothing about this situation."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What the source has against a value of the user's; it never changes one."""
+
+    to: str
+    """Key of the recipe."""
+    section: str
+    kind: Kind
+    source: str
+    object: Callable[[Situation], str | None]
+    """Reads the value from `situation.settled`; one sentence, or None if there is nothing against it."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the source teaches without setting a key: how modules work, symptoms and cures, what to try."""
+
+    topic: str
+    """A key or group of keys it belongs to (`lora.target_modules`, `method`), or `evaluation`, `experiments`."""
+    section: str
+    kind: Kind
+    source: str
+    text: str
+
+
+@dataclass
 class Doctrine:
-    """A named, cited body of advice."""
+    """A named, cited body of advice. Of several rules for one key the first that has something to say counts."""
 
     name: str
+    """As a recipe writes it: `best-practices`."""
     title: str
-    rules: Mapping[str, Rule]
-    """Recipe key -> rule."""
+    document: str
+    """How sources are cited."""
+    rules: list[Rule] = field(default_factory=list)
+    objections: list[Objection] = field(default_factory=list)
+    lessons: list[Lesson] = field(default_factory=list)
+
+    def rule(
+        self, sets: str, section: str, kind: Kind = "stated", when: str = "always", document: str | None = None
+    ) -> Callable[[Callable[[Situation], Advice | None]], Callable[[Situation], Advice | None]]:
+        """Decorator: the function is this doctrine's rule for the key `sets`.
+
+        `document`: where it stands, if elsewhere than in the doctrine's own (a correction, say).
+        """
+
+        def register(function: Callable[[Situation], Advice | None]) -> Callable[[Situation], Advice | None]:
+            self.rules.append(Rule(sets, section, kind, when, self._cite(section, document), function))
+            return function
+
+        return register
+
+    def objection(
+        self, to: str, section: str, kind: Kind = "stated", document: str | None = None
+    ) -> Callable[[Callable[[Situation], str | None]], Callable[[Situation], str | None]]:
+        """Decorator: the function says what speaks against the settled value of the key `to`."""
+
+        def register(function: Callable[[Situation], str | None]) -> Callable[[Situation], str | None]:
+            self.objections.append(Objection(to, section, kind, self._cite(section, document), function))
+            return function
+
+        return register
+
+    def lesson(self, topic: str, section: str, text: str, kind: Kind = "stated", document: str | None = None) -> None:
+        self.lessons.append(Lesson(topic, section, kind, self._cite(section, document), text))
+
+    def advise(self, key: str, situation: Situation) -> Advice | None:
+        """What this doctrine says about `key` here, with its source; None if nothing."""
+        for rule in self.rules:
+            if rule.sets == key and (advice := rule.advise(situation)) is not None:
+                return replace(advice, source=rule.source, kind=rule.kind)
+        return None
+
+    @property
+    def decides(self) -> list[str]:
+        """The keys it has rules for, in the order of its file."""
+        return list(dict.fromkeys(rule.sets for rule in self.rules))
+
+    def _cite(self, section: str, document: str | None) -> str:
+        document = document if document is not None else self.document
+        return f"{document}, {section}" if section else document

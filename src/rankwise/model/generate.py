@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from rankwise.data.batch import SHARED_PREFIX_FLOOR
-from rankwise.model.attention import Cache, Packing
+from rankwise.model.attention import Cache, Packing, Prefix
 
 Tokens = Sequence[int]
 Done = Callable[[int], None]
@@ -93,19 +93,18 @@ def score_labels(
     tree = LabelTree(answers)
     scores = torch.empty(len(prompts), tree.num_labels)
     device = next(model.parameters()).device
+    prefix, shared = _prefix(model, prompts)
     most = max(1, BATCH_LOGITS // (1 + tree.num_nodes))
-    for chosen in _batches(prompts, tree.num_nodes, most):
-        rows = [prompts[i] for i in chosen]
-        prefix = shared_tokens(rows)
-        ids = list(rows[0][:prefix])
-        lengths: list[int] = []
+    for chosen in _batches(prompts, shared, tree.num_nodes, most):
+        rows = [prompts[i][shared:] for i in chosen]
+        ids: list[int] = []
         at: list[int] = []
         for row in rows:
-            end = len(ids) + len(row) - prefix
+            end = len(ids) + len(row)
             at += range(end - 1, end + tree.num_nodes)
-            ids += [*row[prefix:], *tree.tokens]
-            lengths.append(len(row) - prefix + tree.num_nodes)
-        packing = Packing(lengths, prefix, tree.mask if tree.num_nodes else None, device)
+            ids += [*row, *tree.tokens]
+        lengths = [len(row) + tree.num_nodes for row in rows]
+        packing = Packing(lengths, prefix or 0, tree.mask if tree.num_nodes else None, device)
         logits = _logits(model, ids, packing.positions(), packing, torch.tensor(at, device=device))
         scores[chosen] = tree.log_probabilities(logits.view(len(rows), 1 + tree.num_nodes, -1)).cpu()
         done(len(rows))
@@ -123,24 +122,29 @@ def generate(
 ) -> list[Generated]:
     """The most probable token at every step, until a stop token or `max_new_tokens`; in the prompts' order."""
     answers: list[Generated | None] = [None] * len(prompts)
-    for chosen in _batches(prompts, max_new_tokens, batch_rows):
-        rows = [prompts[i] for i in chosen]
-        for place, answer in _generate_batch(model, rows, stop_ids, max_new_tokens):
+    prefix, shared = _prefix(model, prompts)
+    for chosen in _batches(prompts, shared, max_new_tokens, batch_rows):
+        rows = [prompts[i][shared:] for i in chosen]
+        for place, answer in _generate_batch(model, rows, prefix, stop_ids, max_new_tokens):
             answers[chosen[place]] = answer
             done(1)
     return [answer for answer in answers if answer is not None]
 
 
 def _generate_batch(
-    model: torch.nn.Module, rows: Sequence[Tokens], stop_ids: frozenset[int], max_new_tokens: int
+    model: torch.nn.Module,
+    rows: Sequence[Tokens],
+    prefix: Prefix | None,
+    stop_ids: frozenset[int],
+    max_new_tokens: int,
 ) -> Iterator[tuple[int, Generated]]:
+    """(place in `rows`, answer) as each ends; `rows` hold what follows the prefix."""
     device = next(model.parameters()).device
-    prefix = shared_tokens(rows)
-    lengths = [len(row) - prefix for row in rows]
+    lengths = [len(row) for row in rows]
     cache = Cache(lengths, prefix, max_new_tokens, device)
-    packing = Packing(lengths, prefix, device=device, cache=cache)
-    ids = [*rows[0][:prefix], *(token for row in rows for token in row[prefix:])]
-    ends = torch.tensor(lengths, device=device).cumsum(0) + (prefix - 1)
+    packing = Packing(lengths, prefix or 0, device=device, cache=cache)
+    ids = [token for row in rows for token in row]
+    ends = torch.tensor(lengths, device=device).cumsum(0) - 1
     logits = _logits(model, ids, packing.positions(), packing, ends)
     places = list(range(len(rows)))
     running: list[int] = list(places)  # rows of the cache still going, by place in it
@@ -171,12 +175,20 @@ def _generate_batch(
         logits = _logits(model, tokens, cache.next_positions(), cache, None)
 
 
-def _batches(prompts: Sequence[Tokens], extra: int, most_rows: int) -> Iterator[list[int]]:
-    """Prompt numbers in batches of like length, the longest first, within the token budget.
-
-    What all prompts share is laid out once a batch, so it does not count.
-    """
+def _prefix(model: torch.nn.Module, prompts: Sequence[Tokens]) -> tuple[Prefix | None, int]:
+    """What all prompts begin with, computed once for all batches, and its length."""
     shared = shared_tokens(prompts)
+    if not shared:
+        return None, 0
+    device = next(model.parameters()).device
+    prefix = Prefix(shared)
+    packing = Packing([shared], device=device, cache=prefix)
+    _logits(model, prompts[0][:shared], packing.positions(), packing, torch.tensor([shared - 1], device=device))
+    return prefix, shared
+
+
+def _batches(prompts: Sequence[Tokens], shared: int, extra: int, most_rows: int) -> Iterator[list[int]]:
+    """Prompt numbers in batches of like length, the longest first, within the token budget without shared tokens."""
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     start = 0
     while start < len(order):

@@ -1,0 +1,89 @@
+"""What no doctrine decides: the values the recipe names outright, and what follows from base and rows."""
+
+from __future__ import annotations
+
+from rankwise.data.corpus import Corpus
+from rankwise.data.render import DEFAULT_TEMPLATE_NAME
+from rankwise.doctrine import Doctrine
+from rankwise.plan.ledger import Ledger
+from rankwise.plan.prepare import Prepared
+from rankwise.recipe.domains import Domain
+
+
+def decide_what(ledger: Ledger, prepared: Prepared, doctrine: Doctrine) -> None:
+    """Base, domain, task, scorer, method."""
+    recipe, anatomy, corpus = ledger.asked.recipe, prepared.anatomy, prepared.corpus
+    where = ledger.asked.where("model") if ledger.is_given("model") else "rankwise"
+    described = f"{anatomy.architecture}, {anatomy.total_parameters:,} parameters"
+    ledger.settle("model", prepared.located.source, described, where)
+    ledger.given("domain", recipe.domain, "none named" if recipe.domain is None else "")
+    if corpus.shape == "labels":
+        reason = f"text/label rows on a causal base: every one of the {len(corpus.labels)} labels is scored"
+    else:
+        reason = "the base generates the answer"
+    ledger.given("task", "causal_lm", reason)
+    ledger.settle("scorer", *_scorer(corpus, prepared.domain), "rankwise")
+    ledger.given("objective", recipe.objective, "the rows have answers to learn from")
+    ledger.given("method", "lora", "small, swappable on one base; the only method of this build")
+    ledger.given("quantization", "none", "the base stays in its floating-point dtype; nothing else is built yet")
+    ledger.given("doctrine", recipe.doctrine, f"{doctrine.title}; the default")
+    continued = prepared.continued
+    ledger.given("adapter", str(continued.folder) if continued else None, "a fresh adapter")
+    share = recipe.shared_prefix is not False
+    ledger.given(
+        "shared_prefix", share, "what the rows of a batch begin with is computed once (from 16 tokens on); exact"
+    )
+
+
+def decide_data(ledger: Ledger, prepared: Prepared) -> None:
+    """Files, lengths, prompt, chat template."""
+    corpus, request = prepared.corpus, prepared.corpus.request
+    ledger.given("data.train", request.train, "the domain's sample rows")
+    if isinstance(request.held_out, str):
+        reason = "the domain's held-out rows"
+    else:
+        in_proportion = ", each label in proportion" if corpus.labels else ""
+        reason = f"{len(corpus.held_out)} rows held out, drawn by seed{in_proportion}"
+    ledger.given("data.held_out", request.held_out, reason)
+    longest = max(corpus.inspection.train_lengths.max, corpus.inspection.held_out_lengths.max)
+    ledger.given("data.max_length", corpus.max_length, f"the longest row has {longest} tokens")
+    ledger.given("data.too_long", request.too_long, "no row is cut or dropped unless you choose so")
+    ledger.given("data.assistant_turns", request.assistant_turns, "every answer of a conversation is trained on")
+    _decide_instruction(ledger, corpus, prepared.domain)
+    template = prepared.renderer.template_name
+    if template == DEFAULT_TEMPLATE_NAME:
+        reason = "this base brings no chat template, so a plain default one is used"
+        ledger.report("warning", "no-chat-template", "model", f'{reason}: "{template}"; serve with it too')
+    else:
+        reason = "rows are laid out as the base was taught"
+    ledger.settle("chat_template", template, reason, str(prepared.anatomy.name))
+
+
+def _decide_instruction(ledger: Ledger, corpus: Corpus, domain: Domain | None) -> None:
+    key, reason = "data.instruction", _instruction_reason(corpus, domain)
+    if corpus.shape == "labels" or not ledger.is_given(key):
+        ledger.given(key, corpus.instruction, reason)
+        return
+    message = f"{corpus.shape} rows bring their own prompt, so this one is not used; it is for text/label rows"
+    ledger.report("warning", "instruction-not-used", ledger.asked.where(key), message)
+    ledger.settle(key, corpus.instruction, reason, "rankwise")
+
+
+def _scorer(corpus: Corpus, domain: Domain | None) -> tuple[str, str]:
+    if corpus.labels:
+        return "accuracy", "the answer is one of the labels"
+    if domain is not None and domain.kind == "open":
+        return domain.scorer, f"the {domain.name} domain's"
+    return "auto", "by what the reference answers look like: fields, short values or text"
+
+
+def _instruction_reason(corpus: Corpus, domain: Domain | None) -> str:
+    if corpus.shape != "labels":
+        return "the rows bring their own"
+    if domain is not None and corpus.instruction == domain.instruction:
+        return f"the {domain.name} domain's prompt"
+    if domain is not None and domain.kind != "labels":
+        return f"a default prompt: the {domain.name} domain's is for open answers and your rows have labels"
+    if domain is not None:
+        return f"a default prompt: your labels are not the {domain.name} domain's"
+    return "a default prompt" + (" that lists the labels" if len(corpus.labels) <= 30 else "")
