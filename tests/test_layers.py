@@ -19,10 +19,11 @@ FLOORS = [
     {"model", "doctor"},
     {"evaluate", "export", "serve"},
     {"train"},
+    {"measure"},
     {"api"},
     {"experiment", "studio"},
     {"cli"},
-    {"__main__"},
+    {"__main__", "__init__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,19 +20,18 @@ from rankwise.events import Observer, ignore
 from rankwise.facts import (
     AdapterRecord,
     Located,
-    Measurement,
     adapter_digest,
     fetch_base,
     identify_base,
-    load_measurement,
     locate_base,
     read_adapter,
     read_anatomy,
     read_machine,
-    save_measurement,
 )
 from rankwise.files import read_json, write_json, write_text
+from rankwise.measure import known_rehearsal, measure_speed, rehearse
 from rankwise.plan import Plan, Prepared, advise, prepare, problems_of
+from rankwise.plan.rehearsal import predict, score
 from rankwise.recipe import Asked
 
 if TYPE_CHECKING:
@@ -99,43 +96,17 @@ def check(asked: Asked, observer: Observer = ignore) -> Checked:
     return Checked(problems, prepared.corpus.inspection, preview)
 
 
-def plan(asked: Asked, observer: Observer = ignore) -> Plan:
-    """The plan for a recipe; the first plan for a base on a machine measures its speed, in a process of its own."""
+def plan(asked: Asked, observer: Observer = ignore, measure: bool = False) -> Plan:
+    """The plan for a recipe; the first plan for a base on a machine measures its speed, in a process of its own.
+
+    `measure`: rehearse the run for about a minute, so that its time and memory are measured, with their ranges.
+    """
     prepared = prepare(asked, observer)
-    return advise(asked, prepared, read_machine(), _measured(prepared, observer))
-
-
-def _measured(prepared: Prepared, observer: Observer) -> Measurement | None:
-    """The machine's speed on this base: as kept, else measured now; None if no dtype can be measured."""
-    machine, identity = read_machine(), identify_base(prepared.path)
-    known = load_measurement(identity.weights, machine)
-    if known is not None:
-        return known
-    observer({"event": "measure", "time": time.time(), "stage": "speed of this machine on this base, once"})
-    targets = prepared.anatomy.resolve_targets("all-linear").modules
-    command = [sys.executable, "-m", "rankwise.model.probe", str(prepared.path), *targets]
-    done = subprocess.run(command, capture_output=True, text=True)
-    # One line for each dtype, so what was measured before a kill counts; a torn line does not.
-    results = [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")]
-    if done.returncode != 0 or not results:
-        lines = done.stderr.strip().splitlines()
-        reason = lines[-1] if done.returncode > 0 and lines else f"it ended with {done.returncode}"
-        told = "".join(f", after {result['dtype']} was measured" for result in results)
-        observer({"event": "measure", "time": time.time(), "stage": f"failed: {reason}{told}"})
-    if not results:
-        return None
-    measured = Measurement(
-        machine=machine.digest(),
-        base=identity.weights,
-        torch=machine.versions["torch"],
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        threads=results[0]["threads"],
-        load_seconds=max(result["load_seconds"] for result in results),
-        train_tokens_per_second={result["dtype"]: result["train_tokens_per_second"] for result in results},
-        forward_tokens_per_second={result["dtype"]: result["forward_tokens_per_second"] for result in results},
-    )
-    save_measurement(measured)
-    return measured
+    made = advise(asked, prepared, read_machine(), measure_speed(prepared, observer))
+    if measure:
+        return made.rehearsed(predict(rehearse(made, prepared, observer)))
+    known = known_rehearsal(made, prepared)
+    return made if known is None else made.rehearsed(predict(known))
 
 
 # -- train
@@ -156,6 +127,8 @@ class Trained:
     held_out: Mapping[str, Any]
     """Of the weights kept: loss in nats and bits per supervised token, and the step they are from."""
     entry: catalog.Entry
+    prediction: Mapping[str, Any] | None = None
+    """What came of the plan's rehearsal; None if there was none, or the run did not go through in one go."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -168,6 +141,7 @@ class Trained:
             "tokens_per_second": self.tokens_per_second,
             "peak_memory_bytes": self.peak_memory_bytes,
             "held_out": dict(self.held_out),
+            "prediction": self.prediction,
             "catalogue": self.entry.as_json(),
         }
 
@@ -180,7 +154,9 @@ def train(asked: Asked, output: Path | None = None, observer: Observer = ignore)
     if output is not None:
         _require_room_for_run(output)
     prepared = prepare(asked, observer)
-    made = advise(asked, prepared, read_machine(), _measured(prepared, observer))
+    made = advise(asked, prepared, read_machine(), measure_speed(prepared, observer))
+    known = known_rehearsal(made, prepared)
+    made = made if known is None else made.rehearsed(predict(known))
     run = output or _new_run(asked, prepared)
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -251,6 +227,8 @@ def _execute(
     identity = identify_base(base)
     from rankwise.train.run import BaseFolder, execute  # torch begins here
 
+    began = time.perf_counter()
+
     done = execute(made, corpus, BaseFolder(located.name, base, identity), run, observer, resume)
     progress = done.finished.progress
     if done.finished.stopped_by is not None:
@@ -272,7 +250,12 @@ def _execute(
             "step": progress.best_step,
             "ended": done.finished.reason,
         },
+        "prediction": None,
     }
+    complete = not resume and done.finished.reason == "all steps done"
+    if made.prediction is not None and complete:
+        wall = time.perf_counter() - began
+        result["prediction"] = score(made.prediction, wall, done.peak_memory_bytes)
     write_json(run / "result.json", result)
     return Trained(run=run, adapter=done.adapter, entry=entry, **result)  # type: ignore[arg-type]
 

@@ -73,6 +73,13 @@ def show_trained(console: Console, trained: Trained) -> None:
     )
     held_out = trained.held_out
     console.print(f"Best held-out loss: {held_out['bits_per_token']:.3f} bits/token, after step {held_out['step']}.")
+    if trained.prediction is not None:
+        seconds, memory = trained.prediction["seconds"], trained.prediction["memory_bytes"]
+        console.print(
+            f"The rehearsal had said {time_text(seconds['predicted'])} and {size_text(round(memory['predicted']))}: "
+            f"it took {time_text(seconds['actual'])} ({seconds['error']:+.0%}) and {size_text(memory['actual'])} "
+            f"({memory['error']:+.0%}), loading and checkpoints included."
+        )
     console.print(f"adapter: {trained.adapter}", soft_wrap=True)
     console.print(f"in the catalogue: {trained.entry.id}", soft_wrap=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +11,7 @@ from rankwise.doctrine import Value
 from rankwise.errors import PlanError, Problem
 from rankwise.files import sha256_json
 from rankwise.plan.capacity import Capacity
+from rankwise.plan.rehearsal import Prediction
 
 T = TypeVar("T")
 
@@ -19,10 +20,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Basis = Literal["measured", "stated", "conventional", "computed", "yours"]
+"""On what a decision rests: a doctrine's rule (one of its three kinds), the facts and earlier decisions, or you."""
+
+
 class Decision(_Frozen):
     value: Value
     reason: str
     source: str
+    kind: Basis = "computed"
     alternatives: dict[str, Value] = {}
     """Doctrine -> the other value it would give."""
 
@@ -40,6 +46,18 @@ class Plan(_Frozen):
     seconds: float | None
     """Training and held-out evaluations, from the measured speed of this machine; None: not measured."""
     problems: tuple[Problem, ...]
+    prediction: Prediction | None = None
+    """Of a rehearsal; `memory_bytes` and `seconds` are then its own."""
+
+    def rehearsed(self, prediction: Prediction) -> Plan:
+        """This plan with measured time and memory in place of the estimates."""
+        return self.model_copy(
+            update={
+                "prediction": prediction,
+                "seconds": prediction.seconds.value,
+                "memory_bytes": round(prediction.memory_bytes.value),
+            }
+        )
 
     def __getitem__(self, key: str) -> Value:
         return self.decisions[key].value

@@ -37,6 +37,11 @@ class LoopSettings:
     shared_prefix: bool
     seed: int
 
+    @property
+    def micro_rows(self) -> int:
+        """Most rows in one forward pass."""
+        return -(-self.step_rows // self.gradient_accumulation_steps)
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -70,7 +75,6 @@ def train(
         progress, best = load_checkpoint(resume_from, model, optimizer)
         log.write("resumed", {"step": progress.step, "checkpoint": resume_from.name})
     parameters = [p for p in model.parameters() if p.requires_grad]
-    micro_rows = -(-settings.step_rows // settings.gradient_accumulation_steps)
     log.write("train_begin", {"steps": settings.num_steps, "step": progress.step, "rows": len(rows)})
 
     def evaluate() -> None:
@@ -78,7 +82,7 @@ def train(
         began = time.perf_counter()
         model.eval()
         with _memory_advice(f"the held-out evaluation after step {progress.step}"):
-            loss = mean_loss(model, held_out, micro_rows, settings.shared_prefix)
+            loss = mean_loss(model, held_out, settings.micro_rows, settings.shared_prefix)
         if not math.isfinite(loss) and progress.step == 0:
             raise TrainingError(
                 f"the adapter that this run continues from has a held-out loss of {loss}; nothing was trained. "

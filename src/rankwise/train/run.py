@@ -61,7 +61,9 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class _Settings:
+class Settings:
+    """The plan's values, each in the hands of the part that uses it."""
+
     device: str
     dtype: str
     threads: int
@@ -75,16 +77,8 @@ class _Settings:
 
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
     """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
-    settings = _read_plan(plan, corpus)
-    torch.set_num_threads(settings.threads)
-    model = load_base(base.path, settings.dtype, settings.device)
-    if settings.adapter is None:
-        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed)
-    else:
-        torch.manual_seed(settings.loop.seed)
-        adapted = attach_existing(model, Path(settings.adapter), trainable=True)
-    require_trainable(adapted, plan.trainable_parameters)
-
+    settings = read_plan(plan, corpus)
+    adapted = open_model(settings, plan, base)
     checkpoints = run / "checkpoints"
     start = None
     log = EventLog(run / "events.jsonl", observer)
@@ -107,7 +101,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
                 stop_signal,
                 evaluate_start=settings.adapter is not None,
             )
-        peak = _peak_memory_bytes(settings.device)
+        peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
             _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished)
             log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
@@ -116,7 +110,20 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
         log.close()
 
 
-def _read_plan(plan: Plan, corpus: Corpus) -> _Settings:
+def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
+    """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
+    torch.set_num_threads(settings.threads)
+    model = load_base(base.path, settings.dtype, settings.device)
+    if settings.adapter is None:
+        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed)
+    else:
+        torch.manual_seed(settings.loop.seed)
+        adapted = attach_existing(model, Path(settings.adapter), trainable=True)
+    require_trainable(adapted, plan.trainable_parameters)
+    return adapted
+
+
+def read_plan(plan: Plan, corpus: Corpus) -> Settings:
     """Every value of the plan, each taken by the part that uses it; a key left over is an error."""
     take = PlanReader(plan)
     step_rows = take.take("training.per_device_train_batch_size", int)
@@ -152,7 +159,7 @@ def _read_plan(plan: Plan, corpus: Corpus) -> _Settings:
         shared_prefix=take.take("shared_prefix", bool),
         seed=take.take("training.seed", int),
     )
-    settings = _Settings(
+    settings = Settings(
         device=take.take("device", str),
         dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
         threads=take.take("threads", int),
@@ -202,7 +209,7 @@ def _write_adapter(
     plan: Plan,
     corpus: Corpus,
     base: BaseFolder,
-    settings: _Settings,
+    settings: Settings,
     folder: Path,
     finished: Finished,
 ) -> None:
@@ -294,8 +301,8 @@ class _Stop:
         return self.number
 
 
-def _peak_memory_bytes(device: str) -> int:
-    """Of the accelerator where there is one, else of this process."""
+def peak_memory_bytes(device: str) -> int:
+    """So far; of the accelerator where there is one, else of this process."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
