@@ -10,7 +10,20 @@ from random import Random
 
 from rankwise.files import write_text
 from rankwise.recipe.domains.profiles import ROWS
-from tools.sample_rows import financial, healthcare, legal, manufacturing
+from tools.sample_rows import (
+    customer_support,
+    education,
+    financial,
+    healthcare,
+    human_resources,
+    insurance,
+    legal,
+    manufacturing,
+    marketing,
+    real_estate,
+    retail,
+    technology,
+)
 from tools.sample_rows.phrases import SPLITS, Row, Split, source
 
 COUNTS: dict[Split, int] = {"train": 440, "held_out": 160}
@@ -19,6 +32,14 @@ GENERATORS: dict[str, Callable[[Split, int, Random], list[Row]]] = {
     "legal": legal.rows,
     "healthcare": healthcare.rows,
     "manufacturing": manufacturing.rows,
+    "real_estate": real_estate.rows,
+    "insurance": insurance.rows,
+    "marketing": marketing.rows,
+    "technology": technology.rows,
+    "education": education.rows,
+    "retail": retail.rows,
+    "human_resources": human_resources.rows,
+    "customer_support": customer_support.rows,
 }
 
 

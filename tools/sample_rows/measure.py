@@ -17,6 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import f1_score
 from sklearn.svm import LinearSVC
 
+from rankwise.evaluate.fields import field_counts
 from rankwise.recipe.domains import DOMAINS, Domain
 from tools.sample_rows.phrases import Row
 
@@ -40,18 +41,13 @@ def linear_scores(train: list[Row], held_out: list[Row]) -> tuple[float, float]:
 
 
 def nearest_field_f1(train: list[Row], held_out: list[Row]) -> float:
-    """Micro F1 over exact `Field: value` lines when each row is answered by the nearest train row's answer.
-
-    A held-out and a train answer that name the same fields have equally many lines, so F1 is the share that agree.
-    """
+    """Micro F1 over fields when each row is answered by the nearest train row's answer."""
     grams = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     known = grams.fit_transform(map(question, train))
     nearest = (grams.transform(map(question, held_out)) @ known.T).toarray().argmax(axis=1)
-    right = made = wanted = 0
-    for row, index in zip(held_out, nearest, strict=True):
-        answer, guess = set(row["output"].splitlines()), set(train[index]["output"].splitlines())
-        right, made, wanted = right + len(answer & guess), made + len(guess), wanted + len(answer)
-    return 2 * right / (made + wanted)
+    counts = [field_counts(row["output"], train[index]["output"]) for row, index in zip(held_out, nearest, strict=True)]
+    right, extra, missed = map(sum, zip(*counts, strict=True))
+    return 2 * right / (2 * right + extra + missed)
 
 
 def five_grams(row: Row) -> set[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Small tools shared by the four generators: seeded choice, slot filling, articles and number words."""
+"""Small tools shared by the generators: seeded choice, slot filling, articles and number words."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ NAMES = [
     "financial", "legal", "healthcare", "manufacturing", "real_estate", "insurance", "marketing", "technology",
     "education", "retail", "human_resources", "customer_support",
 ]  # fmt: skip
-WITH_ROWS = NAMES[:4]
 
 
 def test_the_twelve_domains_stand_in_their_order() -> None:
@@ -35,12 +34,9 @@ def test_a_profile_is_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_the_first_four_have_rows(name: str) -> None:
+def test_every_domain_has_rows(name: str) -> None:
     domain = DOMAINS[name]
-    if name in WITH_ROWS:
-        assert domain.train and domain.train.is_file() and domain.held_out and domain.held_out.is_file()
-    else:
-        assert domain.train is None and domain.held_out is None
+    assert domain.train and domain.train.is_file() and domain.held_out and domain.held_out.is_file()
 
 
 def test_no_two_domains_share_a_prompt_or_task() -> None:

@@ -116,57 +116,104 @@ _PROFILES = (
             "the status is hold from 20 scrap on one machine or 60 min of downtime, watch from 15 or 30, else ok.",
         )
     ),
-    _fields(
-        "real_estate",
-        "Property listings",
-        "A property listing becomes the fields a valuation needs.",
-        "Extract type, area, rooms, condition, location and asking price.",
+    _with_rows(
+        _fields(
+            "real_estate",
+            "Property listings",
+            "A property listing becomes type, bedrooms, condition, what raises and lowers the value, and a band.",
+            "Extract type, bedrooms, condition, what raises and what lowers the value, and the value band from A to E.",
+            "Homes and places are invented, the band is no valuation: from C it moves by one for the condition and by "
+            "one for the balance of the reasons. What a visit found counts against the listing.",
+        )
     ),
-    _labels(
-        "insurance",
-        "Claim triage",
-        "A claim note is sorted by what has to happen to it next.",
-        "What is the next step for this insurance claim?",
-        ("pay", "request documents", "send adjuster", "check coverage", "refer for fraud", "decline"),
+    _with_rows(
+        _labels(
+            "insurance",
+            "Claim triage",
+            "A claim note is sorted by what has to happen to it next.",
+            "What is the next step for this insurance claim?",
+            ("pay", "request documents", "send adjuster", "check coverage", "refer for fraud", "decline"),
+            "Customers and claims are invented; a model trained on them must not decide claims. The weightiest fact of "
+            "a note counts, by the rules in tools/sample_rows/README.md: no cover first, then doubts about the story.",
+        )
     ),
-    _text(
-        "marketing",
-        "Product copy",
-        "A product's attributes become a short advertising text that names all of them.",
-        "Write a short advertisement that uses every attribute.",
+    _with_rows(
+        _fields(
+            "marketing",
+            "Campaign copy",
+            "A product manager's brief becomes campaign copy of six lines in the house style.",
+            "Write the campaign copy for this brief in our house style.",
+            "Products and prices are invented. The copy names every fact of the brief that is not ruled out and none "
+            "that is; tone words, order and spellings follow the house style in tools/sample_rows/README.md.",
+        )
     ),
-    _labels(
-        "technology",
-        "Incident triage",
-        "An incident report is sorted by where its cause lies.",
-        "Where does the cause of this incident lie?",
-        ("code defect", "configuration", "capacity", "network", "dependency", "user error"),
+    _with_rows(
+        _fields(
+            "technology",
+            "Ticket to call",
+            "An IT ticket becomes the one function call that it asks for, in JSON.",
+            "Turn this ticket into one JSON call of restart_service, roll_back, scale_service, restore_backup, "
+            "grant_access, unlock_account, open_incident or mute_alerts.",
+            "Services and people are invented. The call is what the ticket wants in the end, not what was done before "
+            "or is ruled out; values are normalised by the rules in tools/sample_rows/README.md.",
+        )
     ),
-    _text(
-        "education",
-        "Worked answers",
-        "A school question becomes a short worked answer.",
-        "Answer the question in a few short steps.",
+    _with_rows(
+        _fields(
+            "education",
+            "Worked answers",
+            "A school question becomes a plan, one or two steps of working and the answer.",
+            "Answer the question in a few short steps.",
+            "Children and questions are invented. Scored by fields, because an answer that is off by one is wrong "
+            "though nearly all its text is right; in a sum or a product the larger number stands first.",
+        )
     ),
-    _labels(
-        "retail",
-        "Product reviews",
-        "A product review is sorted by how satisfied the buyer is on the whole.",
-        "How satisfied is this buyer on the whole?",
-        ("satisfied", "mixed", "dissatisfied"),
+    _with_rows(
+        _fields(
+            "retail",
+            "Product reviews",
+            "A product review becomes the product, the verdict, what was liked and disliked, and whether to buy again.",
+            "Extract product, overall verdict, liked, disliked and whether the buyer would buy again.",
+            "Products and reviews are invented. Twelve aspects; what is said last of this product counts, what is said "
+            "of a former one does not; without a verdict the aspects decide.",
+        )
     ),
-    _labels(
-        "human_resources",
-        "Staff requests",
-        "An employee's message is sorted by the team's work it calls for.",
-        "What does this employee's message call for?",
-        ("leave", "pay", "benefits", "recruitment", "conduct", "training", "leaving"),
+    _with_rows(
+        _fields(
+            "human_resources",
+            "Staff policy",
+            "Policy clauses and an employee's question become the clause that covers it and the answer it gives.",
+            "Which clause answers the question? Give topic, clause, condition and answer.",
+            "Firms and policies are invented; no advice on employment law. Just one clause covers both what is asked "
+            "and the person who asks; its condition and answer are copied from it.",
+        )
     ),
-    _text(
-        "customer_support",
-        "Support replies",
-        "A customer's message becomes a short reply that answers it.",
-        "Reply to this customer briefly and politely.",
+    _with_rows(
+        _labels(
+            "customer_support",
+            "Support requests",
+            "A customer's message is sorted by the one thing that the customer wants done.",
+            "What does this customer want?",
+            (
+                "cancel order",
+                "change order",
+                "change address",
+                "track delivery",
+                "refund",
+                "refund status",
+                "return instructions",
+                "replacement",
+                "exchange",
+                "repair",
+                "login help",
+                "invoice copy",
+                "charge query",
+                "cancel subscription",
+                "staff complaint",
+                "product question",
+            ),
+            "Shops and customers are invented. What is asked for decides, not what is mentioned, settled or ruled out.",
+        )
     ),
 )
 
