@@ -13,8 +13,11 @@ import pytest
 from rankwise.errors import BaseError
 from rankwise.facts.base import NO_LIMIT, read_anatomy
 
-CAUSAL = ("llama", "llama-tied", "qwen2", "qwen3", "gemma3", "mistral", "mixtral", "gpt2")
-ALL = (*CAUSAL, "bert", "distilbert", "t5")
+CAUSAL = (
+    *("llama", "llama-tied", "qwen2", "qwen3", "gemma3", "mistral", "phi3", "gpt2", "gpt_neox"),
+    *("mixtral", "qwen3_moe"),
+)
+ALL = (*CAUSAL, "bert", "roberta", "distilbert", "t5")
 
 
 def linears(model) -> Counter:
@@ -66,7 +69,7 @@ def test_closed_form_is_what_peft_trains(kind, bias, r, tiny, tiny_model):
     assert anatomy.trainable_parameters(modules, r, bias) == counted
 
 
-@pytest.mark.parametrize("kind", [k for k in CAUSAL if k != "mixtral"])
+@pytest.mark.parametrize("kind", [k for k in CAUSAL if k not in ("mixtral", "qwen3_moe")])
 def test_all_linear_is_pefts_all_linear(kind, tiny, tiny_model):
     anatomy = read_anatomy(tiny(kind))
     ours = anatomy.trainable_parameters(anatomy.resolve_targets("all-linear").modules, 4)
@@ -191,7 +194,7 @@ def break_by_cutting(folder: Path) -> None:
         (lambda f: (f / "config.json").write_text("{"), "base-unreadable", "config.json cannot be read"),
         (lambda f: (f / "config.json").write_text("[]"), "base-unreadable", "not a JSON object"),
         (lambda f: (f / "config.json").write_text("{}"), "base-unreadable", "names no hidden_size and no vocab_size"),
-        (lambda f: (f / "model.safetensors").unlink(), "base-no-weights", "no model.safetensors"),
+        (lambda f: (f / "model.safetensors").rename(f / "one.safetensors"), "base-no-weights", "no model.safetensors"),
         (break_pickle, "base-pickle", "pickles can run code"),
         (break_by_cutting, "base-torn", "torn; fetch or copy the base again"),
         (lambda f: (f / "model.safetensors").write_bytes(b"PK\x03\x04abcdefgh"), "base-torn", "is a pickle"),
@@ -212,3 +215,34 @@ def test_a_quantised_base_is_refused(tiny, tmp_path):
     folder = edited(tiny("llama"), tmp_path, lambda c: {**c, "quantization_config": {"quant_method": "gptq"}})
     with pytest.raises(BaseError, match="already quantised"):
         read_anatomy(folder)
+
+
+def test_what_old_files_hold_beside_the_weights_is_not_counted(tiny, tmp_path):
+    """Causal masks, rotary tables, position ids and second copies of tied tables, as older savers left them."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    for kind, extra in (
+        (
+            "gpt2",
+            {"transformer.h.0.attn.bias": torch.ones(1, 1, 8, 8), "transformer.h.0.attn.masked_bias": torch.ones(())},
+        ),
+        ("llama", {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}),
+        ("llama-tied", {"lm_head.weight": torch.ones(64, 32)}),
+        ("bert", {"embeddings.position_ids": torch.arange(8.0)}),
+        ("t5", {"encoder.embed_tokens.weight": torch.ones(64, 32), "decoder.embed_tokens.weight": torch.ones(64, 32)}),
+    ):
+        folder = tmp_path / kind
+        shutil.copytree(tiny(kind), folder)
+        save_file(load_file(folder / "model.safetensors") | extra, folder / "model.safetensors")
+        clean, old = read_anatomy(tiny(kind)), read_anatomy(folder)
+        assert (old.total_parameters, old.bias_parameters) == (clean.total_parameters, clean.bias_parameters)
+        assert set(old.modules) == set(clean.modules)
+
+
+def test_experts_and_the_width_of_keys(tiny):
+    anatomy = read_anatomy(tiny("qwen3_moe"))
+    assert (anatomy.experts, anatomy.active_experts, anatomy.key_width) == (3, 2, 16)
+    [first, *_] = anatomy.targeted_experts(["layers.1.mlp.experts.gate_up_proj"])
+    assert (first.experts, first.in_features, first.out_features) == (3, 32, 48)
+    assert (read_anatomy(tiny("gpt2")).experts, read_anatomy(tiny("gpt2")).key_width) == (0, 32)

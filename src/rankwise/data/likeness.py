@@ -64,8 +64,6 @@ def near_rows(rows: Sequence[Row]) -> NearRows:
     One pass: a question joins the first earlier one that it resembles, else it stands for itself, so the cost grows
     with the number of questions and not with its square. MinHash proposes, the exact similarity decides.
     """
-    from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
-
     holders: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         task = row.instruction if row.instruction is not None and row.instruction != row.question else ""
@@ -81,20 +79,10 @@ def near_rows(rows: Sequence[Row]) -> NearRows:
         runs = range(max(1, len(words) - _SHINGLE_WORDS + 1))
         return {zlib.crc32((mark + " ".join(words[i : i + _SHINGLE_WORDS])).encode()) for i in runs}
 
-    width = _BANDS[0] * _BANDS[1]
-    index = MinHashLSH(num_perm=width, params=_BANDS)
-    members: dict[int, list[int]] = defaultdict(list)
     hopeful = _sharing(shingles, len(compared))
-    sketches = MinHash.generator(map(shingles, hopeful), num_perm=width, seed=1, hashfunc=int)
-    for number, sketch in zip(hopeful, sketches, strict=True):
-        candidates = sorted(index.query(sketch))[:_MAX_CANDIDATES]
-        own = shingles(number) if candidates else set()
-        like = next((c for c in candidates if _jaccard(own, shingles(c)) >= THRESHOLD), None)
-        if like is None:
-            index.insert(number, sketch)
-        members[number if like is None else like].append(number)
+    members = _joined(shingles, hopeful) if hopeful else {}
     for number in set(range(len(compared))).difference(hopeful):
-        members[number].append(number)
+        members[number] = [number]
     groups = (
         tuple(row for question in like for row in holders[compared[question]]) for _, like in sorted(members.items())
     )
@@ -108,6 +96,24 @@ def same_rows(keys: Sequence[str]) -> Iterator[tuple[int, ...]]:
     for number, key in enumerate(keys):
         holders[key].append(number)
     return (tuple(numbers) for numbers in holders.values() if len(numbers) > 1)
+
+
+def _joined(shingles: Callable[[int], set[int]], numbers: Sequence[int]) -> dict[int, list[int]]:
+    """Number of a set -> the numbers, itself first, of the sets that resemble it and no earlier one."""
+    from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]  # slow to import
+
+    width = _BANDS[0] * _BANDS[1]
+    index = MinHashLSH(num_perm=width, params=_BANDS)
+    members: dict[int, list[int]] = defaultdict(list)
+    sketches = MinHash.generator(map(shingles, numbers), num_perm=width, seed=1, hashfunc=int)
+    for number, sketch in zip(numbers, sketches, strict=True):
+        candidates = sorted(index.query(sketch))[:_MAX_CANDIDATES]
+        own = shingles(number) if candidates else set()
+        like = next((c for c in candidates if _jaccard(own, shingles(c)) >= THRESHOLD), None)
+        if like is None:
+            index.insert(number, sketch)
+        members[number if like is None else like].append(number)
+    return members
 
 
 def _sharing(shingles: Callable[[int], set[int]], count: int) -> list[int]:

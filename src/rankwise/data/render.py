@@ -22,6 +22,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
+from rankwise.data.estimate import END, EstimatedTokenizer
 from rankwise.data.read import Message, Row
 from rankwise.errors import BaseError, DataError, Problem
 from rankwise.facts.identity import read_chat_template
@@ -97,51 +98,53 @@ class Renderer:
     """A base's tokenizer and chat template, read from its folder without transformers or torch.
 
     `today` is the date its template is told if it asks for one: always `TEMPLATE_DATE`, so that a row trained on in
-    one month is asked the same way in the next.
+    one month is asked the same way in the next. `estimate`: where there is no tokenizer.json, count tokens by bytes
+    rather than raise BaseError; the ids are then good for planning alone.
     """
 
-    def __init__(self, folder: Path, today: datetime = TEMPLATE_DATE) -> None:
+    def __init__(self, folder: Path, today: datetime = TEMPLATE_DATE, estimate: bool = False) -> None:
         self.folder = folder
-        file = folder / "tokenizer.json"
-        if not file.is_file():
-            raise BaseError(
-                f"{folder}: no tokenizer.json; rankwise renders rows with the base's own fast tokenizer. "
-                "Save one beside the weights (AutoTokenizer.from_pretrained(...).save_pretrained(folder))."
-            )
-        try:
-            self.tokenizer = Tokenizer.from_file(str(file))
-        except Exception as fault:  # the library raises no narrower kind
-            raise BaseError(f"{file}: cannot be read ({fault}); fetch the base again") from None
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
         config = _read(folder / "tokenizer_config.json")
         self._special = {
             name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
         }
-        self.stop_ids = self._find_stop_ids()
         template = read_chat_template(folder)
         self.template_name = "the base's own" if template is not None else DEFAULT_TEMPLATE_NAME
         self.template = DEFAULT_TEMPLATE if template is None else template
-        if template is None:
-            # A text begins as this tokenizer has every text begin: Llama 2 and Gemma with <s>, GPT-2 with nothing.
-            begin = self.tokenizer.encode("").ids[:1]
-            if begin != [self.tokenizer.token_to_id(self._special["bos_token"])]:
-                self._special["bos_token"] = ""
-            if not self._special["eos_token"]:
-                stop = min(self.stop_ids, default=None)
-                self._special["eos_token"] = "" if stop is None else self.tokenizer.id_to_token(stop) or ""
+        self.estimated = estimate and not (folder / "tokenizer.json").is_file()
+        """Whether tokens are counted by bytes, for want of a tokenizer."""
+        self.tokenizer: Tokenizer | EstimatedTokenizer
+        if self.estimated:
+            self._special["eos_token"] = self._special["eos_token"] or END
+            self.tokenizer = EstimatedTokenizer(self.template, self._special.values())
+            self.stop_ids = self.tokenizer.special_ids
+        else:
+            self.tokenizer = _read_tokenizer(folder)
+            self.stop_ids = self._find_stop_ids(self.tokenizer)
+            if template is None:
+                self._begin_and_end_as(self.tokenizer)
         try:
             self._compiled = _environment(today).from_string(self.template)
         except jinja2.TemplateSyntaxError as fault:
             raise BaseError(f"{folder}: the chat template does not parse: {fault}") from None
 
-    def _find_stop_ids(self) -> frozenset[int]:
+    def _begin_and_end_as(self, tokenizer: Tokenizer) -> None:
+        """For the default template: a text begins as the tokenizer has every text begin (Llama 2 and Gemma with <s>,
+        GPT-2 with nothing), and an answer ends in a token it knows."""
+        begin = tokenizer.encode("").ids[:1]
+        if begin != [tokenizer.token_to_id(self._special["bos_token"])]:
+            self._special["bos_token"] = ""
+        if not self._special["eos_token"]:
+            stop = min(self.stop_ids, default=None)
+            self._special["eos_token"] = "" if stop is None else tokenizer.id_to_token(stop) or ""
+
+    def _find_stop_ids(self, tokenizer: Tokenizer) -> frozenset[int]:
         stops: set[int] = set()
         for name in ("generation_config.json", "config.json"):
             value = _read(self.folder / name).get("eos_token_id")
             stops.update([value] if isinstance(value, int) else value or [])
         if self._special["eos_token"]:
-            found = self.tokenizer.token_to_id(self._special["eos_token"])
+            found = tokenizer.token_to_id(self._special["eos_token"])
             if found is not None:
                 stops.add(found)
         return frozenset(stops)
@@ -214,7 +217,7 @@ class Renderer:
                 prompt = len(ids)
                 ends = [i for i, token in enumerate(piece) if token in self.stop_ids]
                 end = ends[-1] + 1 if ends else len(piece)
-                stops = stops and bool(ends)
+                stops = stops and (bool(ends) or self.estimated)  # what ends a turn of its own template is a guess
             ids += piece
             supervised += [True] * end + [False] * (len(piece) - end)
         # What follows the last stop token (a newline, say) teaches nothing and is not seen again.
@@ -265,6 +268,22 @@ class Renderer:
                 runs.append((text, rendered.supervised[start]))
                 start = i
         return runs
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise BaseError(
+            f"{folder}: no tokenizer.json; rankwise renders rows with the base's own fast tokenizer. "
+            "Save one beside the weights (AutoTokenizer.from_pretrained(...).save_pretrained(folder))."
+        )
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as fault:  # the library raises no narrower kind
+        raise BaseError(f"{file}: cannot be read ({fault}); fetch the base again") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _read(file: Path) -> dict[str, Any]:

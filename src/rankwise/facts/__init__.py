@@ -10,10 +10,11 @@ from rankwise.facts.adapter import (
     read_adapter,
     write_record,
 )
-from rankwise.facts.base import NO_LIMIT, Anatomy, Module, Projection, Targets, read_anatomy
-from rankwise.facts.embedded import EMBEDDED, Located, fetch_base, locate_base
+from rankwise.facts.base import NO_LIMIT, Anatomy, Projection, Targets, read_anatomy
+from rankwise.facts.embedded import EMBEDDED, Located, fetch_base, fetch_facts, locate_base
 from rankwise.facts.identity import BaseIdentity, compare_identity, identify_base, read_chat_template
 from rankwise.facts.machine import Machine, Measurement, load_measurement, read_machine, save_measurement
+from rankwise.facts.modules import ExpertParameter, Module
 from rankwise.facts.verify import verify_adapter
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "BaseIdentity",
     "BaseRecord",
     "DataRecord",
+    "ExpertParameter",
     "Located",
     "Machine",
     "Measurement",
@@ -35,6 +37,7 @@ __all__ = [
     "adapter_digest",
     "compare_identity",
     "fetch_base",
+    "fetch_facts",
     "identify_base",
     "load_measurement",
     "locate_base",

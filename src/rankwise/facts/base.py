@@ -1,78 +1,54 @@
 """What a base model is made of, from its `config.json` and file headers: no weights are read, no torch is needed.
 
-This is the one place that knows architectures by name, and only for what a header cannot tell
-(which weights lie transposed, what a projection is for).
+With `facts/shapes` the one place that knows architectures by name, and only for what a header cannot tell.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rankwise.facts.folder import base_error, read_config, read_weights
-from rankwise.facts.header import Tensor
+from rankwise.facts.folder import base_error, has_weights, read_config, read_weights
+from rankwise.facts.header import Weight
 from rankwise.facts.identity import BaseIdentity as BaseIdentity
 from rankwise.facts.identity import compare_identity as compare_identity
 from rankwise.facts.identity import identify_base as identify_base
+from rankwise.facts.meta import walk_on_meta
+from rankwise.facts.modules import (
+    BIASES,
+    ExpertParameter,
+    Module,
+    container_names,
+    count_layers,
+    expand,
+    find_modules,
+    fuse_experts,
+    is_parameter,
+    is_table,
+)
+from rankwise.facts.settings import ConfigFault
+from rankwise.facts.shapes import RENAMED, TRANSPOSED, weights_from_config
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
+Source = Literal["headers", "config", "meta"]
+"""What the shapes were read from: the weight files, `config.json` in closed form, or transformers' own model of the
+architecture built on the meta device (in another process)."""
 
 NO_LIMIT = 1 << 30
 """`Anatomy.max_length` of a base whose config names no limit."""
-
-ROLES: Mapping[str, tuple[str, ...]] = {
-    "query": ("q_proj", "q_lin", "query", "q", "wq", "q_attn"),
-    "key": ("k_proj", "k_lin", "key", "k", "wk"),
-    "value": ("v_proj", "v_lin", "value", "v", "wv"),
-    "query_key_value": ("c_attn", "qkv_proj", "query_key_value", "Wqkv", "qkv"),
-    "attention_output": ("o_proj", "out_proj", "out_lin", "o", "wo_attn", "attention.output.dense", "attn.c_proj"),
-    "gate": ("gate_proj", "w1", "wi_0"),
-    "gate_up": ("gate_up_proj",),
-    "up": ("up_proj", "w3", "wi", "wi_1", "c_fc", "fc1", "lin1", "intermediate.dense", "dense_h_to_4h"),
-    "down": ("down_proj", "w2", "wo", "fc2", "lin2", "output.dense", "mlp.c_proj", "dense_4h_to_h"),
-    "router": ("router", "gate", "shared_expert_gate"),
-    "pooler": ("pooler.dense",),
-}
-HEADS = ("lm_head", "embed_out", "classifier", "score", "qa_outputs", "seq_relationship")
-EMBEDDINGS = ("shared", "wte", "wpe", "relative_attention_bias")
-"""Tables that are looked up rather than multiplied; so is every name with `embed` in it."""
-TRANSPOSED = {"gpt2": ("c_attn", "c_proj", "c_fc", "q_attn")}
-"""Model types whose projections are stored as (in, out); everything else stores (out, in)."""
+MOST_LAYERS = 10_000
+"""A config of more is damaged."""
 
 LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
-
-
-@dataclass(frozen=True)
-class Module:
-    """One linear layer of the base."""
-
-    path: str
-    """Dotted, as in the weight file: `model.layers.0.self_attn.q_proj`."""
-    role: str
-    in_features: int
-    out_features: int
-    has_bias: bool
-
-    @property
-    def leaf(self) -> str:
-        return self.path.rpartition(".")[2]
-
-    @property
-    def reachable(self) -> bool:
-        """Whether naming it attaches LoRA: transformers fuses experts and routers into bare parameters."""
-        return self.role not in ("expert", "router")
-
-    def matches(self, name: str) -> bool:
-        """PEFT's own rule: the path, or a dotted end of it."""
-        return self.path == name or self.path.endswith("." + name)
-
-    def inside(self, container: str) -> bool:
-        return f".{container}." in f".{self.path}"
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+TIED_HEADS = ("lm_head.weight", "cls.predictions.decoder.weight", "vocab_projector.weight", "lm_head.decoder.weight")
+STACK_TABLES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+ACTIVE_EXPERTS = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k", "top_k_experts")
 
 
 @dataclass(frozen=True)
@@ -81,7 +57,7 @@ class Projection:
 
     name: str
     role: str
-    """What it is for: a key of ROLES, or expert, head, other."""
+    """What it is for: a key of `modules.ROLES`, or expert, head, other."""
     in_features: int
     out_features: int
     count: int
@@ -128,6 +104,15 @@ class Anatomy:
     dtype: str
     """Of most of the weights, torch's name."""
     modules: tuple[Module, ...]
+    source: Source
+    experts: int
+    """Routed experts a layer has, at most; 0 for a dense base."""
+    active_experts: int
+    """Of them, how many a token passes through; 0 for a dense base."""
+    expert_parameters: tuple[ExpertParameter, ...]
+    """The fused experts, which only `target_parameters` reaches."""
+    key_width: int
+    """Features of one token's keys in one layer: what a prefix of PEFT's prefix tuning is made of."""
 
     def resolve_targets(self, names: Iterable[str] | str) -> Targets:
         """What `target_modules` means on this base; nothing is raised, an empty `modules` is the caller's error."""
@@ -142,7 +127,7 @@ class Anatomy:
                 found += expanded[name]
             elif matched := [m for m in self.modules if m.matches(name)]:
                 (found if any(m.reachable for m in matched) else unreachable).append(name)
-            elif inside := _expand(self.modules, name):
+            elif inside := expand(self.modules, name):
                 expanded[name] = inside
                 found += inside
             elif any(m.inside(name) for m in self.modules):
@@ -156,6 +141,11 @@ class Anatomy:
         names = tuple(modules)
         return tuple(m for m in self.modules if m.reachable and any(m.matches(name) for name in names))
 
+    def targeted_experts(self, parameters: Iterable[str]) -> tuple[ExpertParameter, ...]:
+        """The fused experts that these names of `target_parameters` put an adapter on."""
+        names = tuple(parameters)
+        return tuple(p for p in self.expert_parameters if any(p.matches(name) for name in names))
+
     def trainable_parameters(self, modules: Iterable[str], r: int, bias: str = "none") -> int:
         """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains."""
         layers = self.targeted(modules)
@@ -166,42 +156,43 @@ class Anatomy:
             return count + sum(m.out_features for m in layers if m.has_bias)
         return count
 
+    def expert_trainable_parameters(self, parameters: Iterable[str], r: int) -> int:
+        """r * (in + out) for every expert of the fused parameters that `target_parameters` names."""
+        return sum(r * p.experts * (p.in_features + p.out_features) for p in self.targeted_experts(parameters))
+
 
 def read_anatomy(path: Path, name: str = "") -> Anatomy:
-    """The anatomy of the base in folder `path` (config.json and safetensors files).
+    """The anatomy of the base in folder `path`: config.json, and safetensors files where there are any.
 
+    Without weight files the shapes follow from the config, or from transformers' own model of it (`Anatomy.source`).
     Raises BaseError with every fault found.
     """
     config = read_config(path)
-    tensors = tuple(t for t in read_weights(path) if "float" in t.dtype)  # integers are buffers, such as position ids
     if "quantization_config" in config:
         raise base_error(
             "base-quantized", path, "its weights are already quantised; give the base in bfloat16 or float32"
         )
-    inner = config.get("text_config", config)
-    if not isinstance(inner, dict):
-        inner = config
-    if inner.get("tie_word_embeddings", config.get("tie_word_embeddings")):
-        tensors = _without_second_head(tensors)
-    model_type = str(config.get("model_type", ""))
+    inner = config | text if isinstance(text := config.get("text_config"), dict) else config
     architecture = str((config.get("architectures") or [""])[0])
-    modules = _modules(tensors, str(inner.get("model_type", model_type)))
-    hidden = _first(inner, HIDDEN)
-    vocabulary = _first(inner, ("vocab_size",))
-    tied = _has_head(architecture) and not any(m.leaf == "lm_head" or m.leaf == "embed_out" for m in modules)
-    if tied and hidden and vocabulary and "MaskedLM" not in architecture:
+    hidden, vocabulary = _first(inner, HIDDEN), _first(inner, ("vocab_size",))
+    missing = [what for what, there in (("hidden_size", hidden), ("vocab_size", vocabulary)) if not there]
+    if missing:
+        fault = f"config.json names no {' and no '.join(missing)}"
+        raise base_error("base-unreadable", path, f"{fault}; give the folder of a transformers model")
+    found = _find_weights(path, inner, architecture)
+    model_type = str(config.get("model_type", ""))
+    modules = _named_as_built(find_modules(found.weights, found.transposed, found.linear), model_type)
+    tied = _has_head(architecture) and not any(m.leaf == "lm_head" for m in modules)
+    if tied and "MaskedLM" not in architecture:
         modules = (*modules, Module("lm_head", "head", hidden, vocabulary, False))
-    if not hidden or not vocabulary or not modules:
-        missing = [what for what, there in (("hidden_size", hidden), ("vocab_size", vocabulary)) if not there]
-        fault = (
-            f"config.json names no {' and no '.join(missing)}"
-            if missing
-            else "no linear layer was found in its weights"
-        )
+    if not modules:
+        fault = "no linear layer was found in its weights"
         raise base_error("base-unreadable", path, f"{fault}; give the folder of a transformers model")
     by_dtype: Counter[str] = Counter()
-    for tensor in tensors:
-        by_dtype[tensor.dtype] += tensor.size
+    for weight in found.weights:
+        by_dtype[weight.dtype] += weight.size
+    experts = fuse_experts(modules)
+    most = max((p.experts for p in experts), default=0)
     return Anatomy(
         name=name or path.name,
         path=path,
@@ -209,17 +200,80 @@ def read_anatomy(path: Path, name: str = "") -> Anatomy:
         model_type=model_type,
         kind=_kind(config, architecture),
         hidden_size=hidden,
-        num_layers=_first(inner, LAYERS) or _count_layers(modules),
+        num_layers=_first(inner, LAYERS) or count_layers(modules),
         vocab_size=vocabulary,
         max_length=_first(inner, LENGTHS) or NO_LIMIT,
-        total_parameters=sum(t.size for t in tensors),
-        bias_parameters=sum(t.size for t in tensors if t.name.endswith(".bias")),
+        total_parameters=sum(w.size for w in found.weights),
+        bias_parameters=sum(w.size for w in found.weights if w.name.endswith(BIASES)),
         projections=_projections(modules),
-        containers={name: inside for name in _container_names(modules) if (inside := _expand(modules, name))},
+        containers={name: inside for name in container_names(modules) if (inside := expand(modules, name))},
         tied_head=tied,
         dtype=by_dtype.most_common(1)[0][0],
         modules=modules,
+        source=found.source,
+        experts=most,
+        active_experts=min(_first(inner, ACTIVE_EXPERTS) or most, most),
+        expert_parameters=experts,
+        key_width=_key_width(inner, modules, hidden),
     )
+
+
+class _Found(NamedTuple):
+    """The weights of a base, and what is known of its linear layers beside their names."""
+
+    weights: tuple[Weight, ...]
+    source: Source
+    transposed: Collection[str]
+    linear: Collection[str] | None
+    """All of them; None: by name."""
+
+
+def _find_weights(path: Path, inner: Mapping[str, Any], architecture: str) -> _Found:
+    """From the headers if there are weight files, else from the config, else from the meta device. Raises BaseError."""
+    transposed = TRANSPOSED.get(str(inner.get("model_type")), ())
+    if has_weights(path):
+        held = tuple(t for t in read_weights(path) if is_parameter(t))
+        return _Found(_without_copies(held, inner), "headers", transposed, None)
+    advice = "it has no weight files either; add them, or mend config.json"
+    if not architecture:
+        raise base_error("base-no-weights", path, f"config.json names no architectures, and {advice}")
+    try:
+        described = None
+        if _first(inner, LAYERS) > MOST_LAYERS:
+            raise ConfigFault(f"it speaks of {_first(inner, LAYERS):,} layers")
+        described = weights_from_config(inner, architecture)
+    except ConfigFault as fault:
+        raise base_error("base-unreadable", path, f"config.json: {fault}; {advice}") from None
+    if described is not None:
+        return _Found(described, "config", transposed, None)
+    walked = walk_on_meta(path)
+    return _Found(walked.weights, "meta", walked.transposed, walked.linear)
+
+
+def _without_copies(tensors: tuple[Weight, ...], inner: Mapping[str, Any]) -> tuple[Weight, ...]:
+    """Leave out what a file stores a second time: a tied head, and T5's tables of each stack."""
+    tables = {t.shape for t in tensors if is_table(t.name.split(".")[:-1])}
+    copies = set()
+    if inner.get("tie_word_embeddings"):
+        copies |= {t.name for t in tensors if t.name in TIED_HEADS and t.shape in tables}
+    shared = {t.shape for t in tensors if t.name == "shared.weight"}
+    copies |= {t.name for t in tensors if t.name in STACK_TABLES and t.shape in shared}
+    return tuple(t for t in tensors if t.name not in copies)
+
+
+def _named_as_built(modules: tuple[Module, ...], model_type: str) -> tuple[Module, ...]:
+    """The modules under the names transformers gives them once loaded, where the files use others."""
+    renamed = RENAMED.get(model_type, {})
+    return tuple(replace(m, path=renamed[m.path]) if m.path in renamed else m for m in modules)
+
+
+def _key_width(inner: Mapping[str, Any], modules: Iterable[Module], hidden: int) -> int:
+    """As PEFT finds it: the hidden size, or head width times key-value heads where the config names those."""
+    groups, heads = _first(inner, ("num_key_value_heads",)), _first(inner, HEADS)
+    if not groups:
+        return hidden
+    named = next((m.out_features for m in modules if m.role == "key"), 0)
+    return named or groups * (_first(inner, ("head_dim",)) or hidden // max(heads, 1))
 
 
 def _first(config: Mapping[str, Any], keys: Iterable[str]) -> int:
@@ -239,71 +293,8 @@ def _kind(config: Mapping[str, Any], architecture: str) -> Kind:
     return "causal" if causal else "encoder"
 
 
-def _without_second_head(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Leave out a tied head that the file stores a second time."""
-    tables = {t.shape for t in tensors if _is_embedding(t.name.split(".")[:-1])}
-    return tuple(t for t in tensors if not (t.name == "lm_head.weight" and t.shape in tables))
-
-
-def _is_embedding(parts: list[str]) -> bool:
-    return bool(parts) and (parts[-1] in EMBEDDINGS or "embed" in parts[-1].lower())
-
-
-def _modules(tensors: tuple[Tensor, ...], model_type: str) -> tuple[Module, ...]:
-    names = {t.name for t in tensors}
-    flipped = TRANSPOSED.get(model_type, ())
-    modules = []
-    for tensor in tensors:
-        path, _, last = tensor.name.rpartition(".")
-        parts = path.split(".")
-        if last != "weight" or len(tensor.shape) != 2 or _is_embedding(parts):
-            continue
-        shape = tensor.shape if parts[-1] in flipped else tensor.shape[::-1]
-        modules.append(Module(path, _role(parts), shape[0], shape[1], f"{path}.bias" in names))
-    order = [*ROLES, "expert", "other", "head"]
-    return tuple(sorted(modules, key=lambda m: order.index(m.role)))
-
-
-def _role(parts: list[str]) -> str:
-    if parts[-1] in HEADS or parts[0] == "cls":
-        return "head"
-    if "experts" in parts:
-        return "expert"
-    ends = [".".join(parts[-n:]) for n in (3, 2, 1) if n <= len(parts)]
-    for end in ends:  # the longest end decides: BERT's `dense` is three things
-        for role, names in ROLES.items():
-            if end in names:
-                return role
-    return "other"
-
-
 def _projections(modules: Iterable[Module]) -> tuple[Projection, ...]:
-    kinds = Counter((m.leaf, m.role, m.in_features, m.out_features, m.has_bias) for m in modules)
+    kinds: Counter[tuple[str, str, int, int, bool]] = Counter()
+    for m in modules:
+        kinds[m.leaf, m.role, m.in_features, m.out_features, m.has_bias] += m.copies
     return tuple(Projection(leaf, role, i, o, n, biased) for (leaf, role, i, o, biased), n in kinds.items())
-
-
-def _inner_parts(module: Module) -> list[str]:
-    """The path below the last layer number, without the leaf: [`self_attn`]."""
-    parts = module.path.split(".")
-    start = max((i for i, part in enumerate(parts) if part.isdigit()), default=-1)
-    return parts[start + 1 : -1]
-
-
-def _container_names(modules: Iterable[Module]) -> list[str]:
-    return list(dict.fromkeys(part for m in modules for part in _inner_parts(m)))
-
-
-def _expand(modules: Iterable[Module], container: str) -> tuple[str, ...]:
-    """Target names that match the reachable layers inside `container` and no others."""
-    layers = [m for m in modules if m.reachable]
-    outside = {m.leaf for m in layers if not m.inside(container)}
-    names = []
-    for module in layers:
-        if module.inside(container):
-            _, _, after = f".{module.path}".rpartition(f".{container}.")
-            names.append(f"{container}.{after}" if module.leaf in outside else module.leaf)
-    return tuple(dict.fromkeys(names))
-
-
-def _count_layers(modules: Iterable[Module]) -> int:
-    return len({part for m in modules for part in m.path.split(".")[:4] if part.isdigit()})

@@ -11,15 +11,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from rankwise.errors import BaseError, Problem
 from rankwise.events import Observer, ignore
 from rankwise.facts.digest import file_digest
+from rankwise.facts.gguf import CHAT_TEMPLATE, config_of_gguf, read_gguf_header
 from rankwise.facts.lock import locked
-from rankwise.files import home
+from rankwise.files import home, write_json, write_text
 
 LocatedKind = Literal["embedded", "folder", "gguf", "hub"]
 
@@ -123,8 +124,9 @@ def _advice(model: str, written: Path, looks_local: bool) -> str:
     )
 
 
-def fetch_base(located: Located, observer: Observer = ignore) -> Path:
-    """The folder of a base, brought and converted first if need be, by a process of its own.
+def fetch_base(located: Located, observer: Observer = ignore, facts: bool = False) -> Path:
+    """The folder of a base, brought and converted first if need be, by a process of its own; `facts`: of a base on the
+    hub, all but the weights.
 
     `observer` gets `fetch` events with `base`, `stage`, `done` and `of` (bytes in `download`, `verify` and
     `extract`). Several processes may ask at once: one fetches, the others wait. Raises BaseError.
@@ -142,14 +144,40 @@ def fetch_base(located: Located, observer: Observer = ignore) -> Path:
         with locked(located.path.parent / f".{located.path.name}.lock", lambda: tell("wait", 0, 1)):
             if not (located.path / "config.json").is_file():
                 _remove_drafts(located.path)
-                _fetch(located, tell)
+                _fetch(located, tell, facts)
     except OSError as error:
         raise _fetch_error(located, f"{located.path} cannot be written ({error}); set RANKWISE_HOME") from None
     return located.path
 
 
-def _fetch(located: Located, tell: Callable[[str, int, int], None]) -> None:
+def fetch_facts(located: Located, observer: Observer = ignore) -> Path:
+    """A folder that tells what a base is made of, its weights left where they are: enough to plan.
+
+    The base's own folder if it is here; else one under RANKWISE_HOME with config, tokenizer and chat template, taken
+    from the hub or from the header of a .gguf file. An embedded base, and a .gguf file whose header does not tell, are
+    fetched whole. Raises BaseError.
+    """
+    folder = home() / "shapes" / located.path.name
+    if located.ready or located.kind == "embedded":
+        return fetch_base(located, observer)
+    if located.kind == "hub":
+        return fetch_base(replace(located, path=folder, ready=(folder / "config.json").is_file()), observer, facts=True)
+    header = read_gguf_header(Path(located.source))
+    config = config_of_gguf(header)
+    if config is None:
+        return fetch_base(located, observer)
+    try:
+        if template := header.values.get(CHAT_TEMPLATE):
+            write_text(folder / "chat_template.jinja", str(template))
+        write_json(folder / "config.json", config)
+    except OSError as error:
+        raise _fetch_error(located, f"{folder} cannot be written ({error}); set RANKWISE_HOME") from None
+    return folder
+
+
+def _fetch(located: Located, tell: Callable[[str, int, int], None], facts: bool) -> None:
     command = [sys.executable, "-P", "-m", "rankwise.model.fetch", located.source, str(located.path)]
+    command += ["facts"] if facts else []
     fault = ""
     with (
         tempfile.TemporaryFile("w+", errors="replace") as noise,

@@ -10,6 +10,7 @@ from rankwise.facts.header import HeaderError, Tensor, read_header
 from rankwise.files import read_json
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+INDEX = "model.safetensors.index.json"
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -27,12 +28,21 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def has_weights(path: Path) -> bool:
+    """Whether the folder holds weights in any form, whole or not: then they are to be read, and their faults told."""
+    return any(path.glob("*.safetensors")) or (path / INDEX).is_file() or bool(_pickles(path))
+
+
+def _pickles(path: Path) -> list[str]:
+    return sorted(p.name for p in path.glob("*") if p.suffix in PICKLES)
+
+
 def weight_files(path: Path) -> tuple[Path, ...]:
     """The safetensors files that hold the base's weights: `model.safetensors`, or the shards its index names.
 
     Raises BaseError: none there, pickles only, or shards missing.
     """
-    single, index = path / "model.safetensors", path / "model.safetensors.index.json"
+    single, index = path / "model.safetensors", path / INDEX
     if single.is_file():
         return (single,)
     if index.is_file():
@@ -51,8 +61,7 @@ def weight_files(path: Path) -> tuple[Path, ...]:
                 "base-torn", path, f"{len(absent)} of {len(names)} weight files are missing, first {absent[0]}"
             )
         return tuple(path / n for n in names)
-    pickles = sorted(p.name for p in path.glob("*") if p.suffix in PICKLES)
-    if pickles:
+    if pickles := _pickles(path):
         advice = (
             "pickles can run code and are never read; save the model with save_pretrained, which writes safetensors"
         )

@@ -44,20 +44,26 @@ class HeaderError(ValueError):
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """One tensor as its file's header describes it."""
+class Weight:
+    """Name, type and shape of one tensor of a model, wherever they were learnt."""
 
     name: str
     dtype: str
     """torch's name, such as `bfloat16`."""
     shape: tuple[int, ...]
-    file: Path
-    offset: int
-    """First byte, counted from the start of the file."""
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Tensor(Weight):
+    """One tensor as its file's header describes it."""
+
+    file: Path
+    offset: int
+    """First byte, counted from the start of the file."""
 
 
 def looks_like_header(start: bytes) -> bool:

@@ -47,6 +47,11 @@ class Machine:
         """torch's name of where models run: `cuda` if there is a GPU and torch is not a CPU-only build."""
         return "cuda" if self.gpus and not self.versions.get("torch", "").endswith("+cpu") else "cpu"
 
+    @property
+    def training_bytes(self) -> int:
+        """Memory that training may use: the first GPU's where models run there, else the main memory."""
+        return self.gpus[0].memory_bytes if self.device == "cuda" else self.memory_bytes
+
     def digest(self) -> str:
         """Names the hardware and the share of it in use, not the software; 12 hex digits."""
         parts = (self.cpu, self.physical_cores, self.usable_cores, self.cpu_flags, [asdict(gpu) for gpu in self.gpus])

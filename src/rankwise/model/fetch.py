@@ -1,8 +1,9 @@
-"""Bring a base model into a folder of safetensors: `python -m rankwise.model.fetch SOURCE FOLDER`.
+"""Bring a base model into a folder of safetensors: `python -m rankwise.model.fetch SOURCE FOLDER [facts]`.
 
-SOURCE is the name of an embedded base, a .gguf file or a hub id. A process of its own, so that whoever
-asks stays light: one JSON object a line on standard output, `{"event": "fetch", "stage", "done", "of"}` or
-`{"event": "error", "message"}`, and exit 2 after an error. FOLDER appears whole or not at all.
+SOURCE is the name of an embedded base, a .gguf file or a hub id; `facts`: of a hub id, all but the weights. A
+process of its own, so that whoever asks stays light: one JSON object a line on standard output, `{"event": "fetch",
+"stage", "done", "of"}` or `{"event": "error", "message"}`, and exit 2 after an error. FOLDER appears whole or not at
+all.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 """Endings of the files of a base that are taken over; pickles have none of them."""
 
 
-def fetch(source: str, folder: Path, report: Report) -> None:
-    """Make `folder` from `source`. Raises BaseError with what to do about it."""
+def fetch(source: str, folder: Path, report: Report, facts: bool = False) -> None:
+    """Make `folder` from `source`; `facts`: of a hub id, without its weights. Raises BaseError with what to do."""
     if source in EMBEDDED:
         fetch_embedded(EMBEDDED[source], folder, report)
     elif source.endswith(".gguf"):
         convert_gguf(Path(source), folder, report)
     else:
-        fetch_from_hub(source, folder, report)
+        fetch_from_hub(source, folder, report, facts)
 
 
 def fetch_embedded(base: EmbeddedBase, folder: Path, report: Report) -> None:
@@ -136,8 +137,8 @@ def convert_gguf(gguf: Path, folder: Path, report: Report) -> None:
     report("ready", 1, 1)
 
 
-def fetch_from_hub(name: str, folder: Path, report: Report) -> None:
-    """Make `folder` from the safetensors, config and tokenizer files of a hub repository."""
+def fetch_from_hub(name: str, folder: Path, report: Report, facts: bool = False) -> None:
+    """Make `folder` from the safetensors, config and tokenizer files of a hub repository; `facts`: no safetensors."""
     # Read by huggingface_hub at its import: an absent network should show within seconds.
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", CONNECT_SECONDS)
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
@@ -152,6 +153,8 @@ def fetch_from_hub(name: str, folder: Path, report: Report) -> None:
                 f"{name} on the hub has no safetensors weights; pickles are never read. Choose a repository that has "
                 "them, or convert it elsewhere with save_pretrained and give the folder"
             )
+        if facts:  # the index says nothing without its shards
+            wanted = {file: size for file, size in wanted.items() if ".safetensors" not in file}
         done, of = 0, sum(wanted.values())
         with new_folder(folder) as draft:
             for file, size in wanted.items():
@@ -235,7 +238,7 @@ def _own_stdout() -> Iterator[IO[str]]:
         lines.close()
 
 
-def main(source: str, folder: str) -> int:
+def main(source: str, folder: str, what: str = "") -> int:
     with _own_stdout() as out:
 
         def say(event: dict[str, str | int]) -> None:
@@ -247,6 +250,7 @@ def main(source: str, folder: str) -> int:
                 source,
                 Path(folder),
                 lambda stage, done, of: say({"event": "fetch", "stage": stage, "done": done, "of": of}),
+                facts=what == "facts",
             )
         except BaseError as error:
             say({"event": "error", "message": str(error)})

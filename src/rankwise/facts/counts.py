@@ -1,0 +1,72 @@
+"""How many parameters each method trains on a base, in closed form: what PEFT 0.21 makes of the same settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rankwise.facts.base import Anatomy
+
+LOW_RANK = ("lora", "qlora", "dora", "adalora")
+METHODS = (*LOW_RANK, "prefix", "full", "prompt", "classifier")
+
+
+def trainable_parameters(
+    anatomy: Anatomy,
+    method: str,
+    modules: Iterable[str],
+    r: int,
+    bias: str = "none",
+    *,
+    target_parameters: Iterable[str] = (),
+    expert_r: int | None = None,
+    virtual_tokens: int = 0,
+    prefix_projection: bool = False,
+    encoder_hidden_size: int | None = None,
+    labels: int = 0,
+    features: int | None = None,
+) -> int:
+    """Trainable parameters of `method`, one of METHODS; ValueError for another, or where a method cannot be counted.
+
+    lora, qlora     r x (in + out) for each targeted layer, and the biases that `bias` trains. `target_parameters`:
+                    names of fused experts, adapted with `expert_r` (else r) for each expert.
+    dora            and a magnitude for each output.
+    adalora         at its initial rank, `r`: A, B and r singular values for each layer.
+    prefix          keys and values of `virtual_tokens` for every layer, or with `prefix_projection` an embedding and
+                    the network of `encoder_hidden_size` (else the keys' width) that makes them.
+    full            every weight.
+    prompt          nothing: examples in the prompt.
+    classifier      a linear one on `features` numbers a row (else the hidden size); of two labels one is enough.
+    """
+    if method == "full":
+        return anatomy.total_parameters
+    if method == "prompt":
+        return 0
+    if method == "classifier":
+        if labels < 2:
+            raise ValueError(f"a classifier of {labels} labels; at least 2 are needed")
+        return (1 if labels == 2 else labels) * ((features or anatomy.hidden_size) + 1)
+    if method == "prefix":
+        if virtual_tokens < 1:
+            raise ValueError(f"a prefix of {virtual_tokens} tokens; at least 1 is needed")
+        return _prefix(anatomy, virtual_tokens, encoder_hidden_size, prefix_projection)
+    if method not in LOW_RANK:
+        raise ValueError(f"no method is called {method!r}; one of {', '.join(METHODS)}")
+    modules, parameters = tuple(modules), tuple(target_parameters)
+    if parameters and method in ("dora", "adalora"):
+        raise ValueError(f"{method} does not take target_parameters; lora does")
+    count = anatomy.trainable_parameters(modules, r, bias)
+    count += anatomy.expert_trainable_parameters(parameters, r if expert_r is None else expert_r)
+    layers = anatomy.targeted(modules)
+    if method == "dora":
+        count += sum(layer.out_features for layer in layers)
+    elif method == "adalora":
+        count += r * len(layers)
+    return count
+
+
+def _prefix(anatomy: Anatomy, tokens: int, inner: int | None, projection: bool) -> int:
+    width, made = anatomy.key_width, 2 * anatomy.num_layers * anatomy.key_width
+    if not projection:
+        return tokens * made
+    inner = inner or width
+    return tokens * width + (width + 1) * inner + (inner + 1) * made
