@@ -12,6 +12,23 @@ DEFAULTS = Doctrine("peft-defaults", "PEFT's and transformers' defaults", "")
 _PEFT = "PEFT 0.21"
 _TRANSFORMERS = "transformers 5"
 
+PEFT_TARGETS = {
+    name: tuple(targets.split())
+    for targets, names in {
+        "q_proj v_proj": "bart opt gptj gpt_neo llama llama4 mistral mixtral stablelm gemma gemma2 gemma3_text qwen2 "
+        "qwen3",
+        "query value": "bert roberta xlm-roberta electra layoutlm",
+        "q v": "t5 mt5",
+        "query_key_value": "bloom gpt_neox falcon",
+        "c_attn": "gpt2 gpt_bigcode",
+        "q_proj v_proj fc1 fc2": "phi",
+        "q_proj k_proj v_proj o_proj": "nemotron_h",
+    }.items()
+    for name in names.split()
+}
+"""Model type -> what PEFT adapts if no names are given (`TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING`), for
+the architectures that are met; for any other it asks for names."""
+
 _CONSTANTS: tuple[tuple[str, str, dict[str, tuple[Value, str]]], ...] = (
     (
         _PEFT,
@@ -47,6 +64,8 @@ _CONSTANTS: tuple[tuple[str, str, dict[str, tuple[Value, str]]], ...] = (
         "rankwise",
         "",
         {
+            "method": ("lora", "PEFT has no default; LoRA is the best known of its methods"),
+            "quantization": ("none", "weights stay in the floating-point type they are kept in"),
             "training.early_stopping_patience": (
                 3,
                 "stop after three evaluations without a better one; the best is kept either way",
@@ -68,13 +87,20 @@ for _document, _section, _values in _CONSTANTS:
         _always(_document, _section, _key, _value, _reason)
 
 
-@DEFAULTS.rule("lora.target_modules", "LoraConfig", "conventional", document=_PEFT)
-def target_modules(situation: Situation) -> Advice:
-    names = [name for name in situation.linear_layers if name in ("q_proj", "v_proj")]
-    return Advice(
-        names or list(situation.linear_layers),
-        "PEFT's choice for Llama-like models" if names else "PEFT has no choice for these names, so all of them",
-    )
+@DEFAULTS.rule("lora.target_modules", "LoraConfig", "conventional", document=_PEFT, when="model types PEFT knows")
+def target_modules(situation: Situation) -> Advice | None:
+    names = PEFT_TARGETS.get(situation.model_type)
+    if names is None or not set(names) <= set(situation.linear_layers):
+        return None
+    return Advice(list(names), f"PEFT's choice for {situation.model_type}")
+
+
+@DEFAULTS.rule("lora.target_modules", "", "conventional", document="rankwise")
+def target_modules_of_a_stranger(situation: Situation) -> Advice:
+    names = situation.named("query", "value") or situation.named("query_key_value")
+    if names:
+        return Advice(names, "PEFT asks for names here; queries and values, as it takes of the models it knows")
+    return Advice(situation.projections, "PEFT asks for names here, and no queries and values were found: all of them")
 
 
 @DEFAULTS.rule("training.eval_steps", "", "conventional", document="rankwise")

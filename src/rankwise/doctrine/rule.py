@@ -12,11 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Literal
 
 Value = str | int | float | bool | None | list[str]
 Kind = Literal["measured", "stated", "conventional"]
 """On what a rule rests: a measurement of its source, the source's word, or custom."""
+
+ATTENTION = ("query", "key", "value", "query_key_value", "attention_output")
+"""Roles of the projections of attention."""
+MLP = ("gate", "gate_up", "up", "down", "expert")
+"""Roles of the projections of the MLP; of a mixture of experts, the experts."""
+NOT_ADAPTED = ("router", "pooler")
+"""Roles that no source means when it says "all layers"."""
+FUSED = dict.fromkeys(("query", "key", "value"), "query_key_value") | dict.fromkeys(("gate", "up"), "gate_up")
+"""Role -> the role that holds it where a base computes several in one matrix."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,8 @@ class Situation:
     settled: Mapping[str, Value]
     """Values of keys decided before this one, the user's own among them, and `steps` once they are counted."""
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Role (`query`, `up`, ... of facts/base) -> names of the projections that have it."""
+    """Role (`query`, `up`, ... of facts/base) -> target names that reach the projections of this role and no others: a
+    dotted end (`attn.c_proj`) where a leaf name alone would reach more."""
     num_layers: int = 0
     model_type: str = ""
     """As config.json writes it: `llama`."""
@@ -50,6 +61,8 @@ class Situation:
     """Different labels of text/label rows; 0: open answers."""
     task: str = "causal_lm"
     objective: str = "sft"
+    goal: Literal["adapt", "new_ability"] = "adapt"
+    """`adapt`: the base can do the task somehow and shall do it well. `new_ability`: it cannot do it at all yet."""
     gpus: int = 0
     gpu_bytes: int = 0
     """Memory of the first GPU."""
@@ -62,9 +75,56 @@ class Situation:
         assert isinstance(value, int | float)
         return value
 
+    def known(self, key: str) -> float | None:
+        """A settled number, or None where nothing or no number is settled."""
+        value = self.settled.get(key)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def step_rows(self) -> int | None:
+        """Rows of one optimizer step; None while the batch size is not settled."""
+        size = self.known("training.per_device_train_batch_size")
+        return None if size is None else int(size * (self.known("training.gradient_accumulation_steps") or 1))
+
+    @property
+    def steps(self) -> int | None:
+        """Optimizer steps of the run; None while what they follow from is not settled."""
+        counted = self.known("steps")
+        epochs = self.known("training.num_train_epochs")
+        if counted is not None:
+            return int(counted)
+        if epochs is None or self.step_rows is None:
+            return None
+        return max(1, ceil(round(epochs * self.rows / self.step_rows, 6)))
+
     def named(self, *roles: str) -> list[str]:
         """Names of the projections that have one of these roles, in this order."""
         return list(dict.fromkeys(name for role in roles for name in self.roles.get(role, ())))
+
+    def translated(self, *roles: str) -> list[str]:
+        """As `named`; a fused projection stands for its parts, all projections where this base has none of these."""
+        return self.named(*roles, *(FUSED[role] for role in roles if role in FUSED)) or self.projections
+
+    @property
+    def projections(self) -> list[str]:
+        """All projections of attention and MLP, experts among them; routers, poolers and the head left out."""
+        return self.named(*(role for role in self.roles if role not in NOT_ADAPTED)) or list(self.linear_layers)
+
+    def adapts(self, *roles: str) -> bool:
+        """Whether the settled targets reach a projection of one of these roles."""
+        targets = self.settled.get("lora.target_modules")
+        if not isinstance(targets, list):
+            return targets == "all-linear" and bool(self.named(*roles))
+        return any(role in self._roles_of(target) for target in targets for role in roles)
+
+    def _roles_of(self, target: str) -> set[str]:
+        """Roles this target name reaches, by PEFT's own rule: the name, or a dotted end of it."""
+        exact = {role for role, names in self.roles.items() if target in names}
+        return exact or {
+            role
+            for role, names in self.roles.items()
+            if any(name.endswith(f".{target}") or target.endswith(f".{name}") for name in names)
+        }
 
 
 @dataclass(frozen=True)
