@@ -8,9 +8,12 @@ from rankwise.cli import app
 
 FROZEN = {
     "demo": ["--set", "--json"],
-    "init": ["--domain", "--list", "--output", "--json"],
+    "init": ["--domain", "--preset", "--from", "--model", "--list", "--output", "--json"],
     "check": ["RECIPE", "--set", "--json"],
-    "plan": ["[RECIPE]", "--domain", "--model", "--set", "--json"],
+    "plan": [
+        *("[RECIPE]", "--domain", "--model", "--doctrine", "--explain", "--compare"),
+        *("--set", "--json"),
+    ],
     "train": ["[RECIPE]", "--output", "--resume", "--set", "--json"],
     "evaluate": ["ADAPTER|RUN", "--data", "--json"],
     "chat": ["ADAPTER", "--prompt", "--json"],

@@ -45,16 +45,23 @@ def modules_after(arguments: list[str], cwd: Path) -> set[str]:
         ["train", "--help"],
         ["init", "--domain", "legal"],
         ["init", "--list", "--json"],
+        ["init", "--preset", "question-answering", "--model", "base"],
+        ["init", "--from", "guide.yaml", "--model", "base"],
         ["adapters", "list"],
         ["adapters", "rebuild"],
         ["models", "list"],
         ["check", "recipe.yaml"],
         ["check", "recipe.yaml", "--json"],
         ["plan", "recipe.yaml"],
+        ["plan", "recipe.yaml", "--compare"],
+        ["plan", "recipe.yaml", "--explain", "method", "--doctrine", "tinker"],
     ],
     ids=" ".join,
 )
-def test_imports_nothing_heavy(arguments: list[str], project: Path):
+def test_imports_nothing_heavy(arguments: list[str], project: Path, tiny_base: Path):
+    if not (project / "base").exists():
+        (project / "base").symlink_to(tiny_base)
+        (project / "guide.yaml").write_text("lora_rank: 4\napply_to: [attn.q_proj]\nlr_multiplier: 10\n")
     modules = modules_after(arguments, project)
     assert "rankwise" in modules
     assert modules & HEAVY == set()

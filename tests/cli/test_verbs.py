@@ -107,7 +107,7 @@ def test_plan_in_json(cli, project: Path):
     assert answer["decisions"]["lora.r"]["value"] == 3
     assert answer["decisions"]["lora.r"]["source"] == "--set lora.r=3"
     for decision in answer["decisions"].values():
-        assert decision.keys() == {"value", "reason", "source", "alternatives"}
+        assert decision.keys() == {"value", "reason", "source", "kind", "alternatives"}
         assert decision["reason"] and decision["source"]
 
 

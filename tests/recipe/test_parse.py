@@ -13,7 +13,7 @@ from rankwise.recipe import Asked, Recipe, load_recipe, parse_recipe
 from rankwise.recipe.keys import LEAVES
 
 TOP = (
-    "Keys at the top level: model, domain, task, objective, data, doctrine, method, adapter, lora, training, "
+    "Keys at the top level: model, domain, task, objective, goal, data, doctrine, method, adapter, lora, training, "
     "quantization, shared_prefix, tracking, serving"
 )
 LORA = "Keys of lora: r, lora_alpha, lora_dropout, target_modules, bias, use_rslora, init_lora_weights"
@@ -550,6 +550,7 @@ VALID: dict[str, list[Any]] = {
     "data.too_long": ["error", "drop", "truncate"],
     "data.assistant_turns": ["all", "last"],
     "objective": ["sft"],
+    "goal": ["adapt", "new_ability"],
     "doctrine": ["best-practices"],
     "adapter": ["runs/a/adapter", None],
     "training.max_steps": [10, None],

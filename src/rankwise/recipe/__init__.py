@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rankwise.recipe.parse import Asked, load_recipe, parse_recipe
+from rankwise.recipe.parse import Asked, load_recipe, parse_recipe, with_overrides
 from rankwise.recipe.schema import Recipe
 from rankwise.recipe.write import commented_recipe
 
-__all__ = ["Asked", "Recipe", "commented_recipe", "load_recipe", "parse_recipe"]
+__all__ = ["Asked", "Recipe", "commented_recipe", "load_recipe", "parse_recipe", "with_overrides"]

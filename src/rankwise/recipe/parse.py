@@ -107,6 +107,14 @@ def parse_recipe(text: str, source: str, folder: Path, overrides: Sequence[str] 
     return Asked(recipe, source, folder, text, lines, frozenset(k for k, node in leaves.items() if _is_given(k, node)))
 
 
+def with_overrides(asked: Asked, overrides: Sequence[str]) -> Asked:
+    """The same recipe with more overrides; one of them replaces an earlier override of its key."""
+    keys = {override.partition("=")[0].strip() for override in overrides}
+    earlier = [place.removeprefix("--set ") for place in asked.lines.values() if place.startswith("--set ")]
+    kept = [override for override in earlier if override.partition("=")[0].strip() not in keys]
+    return parse_recipe(asked.text, asked.source, asked.folder, [*kept, *overrides])
+
+
 def _refused(code: str, where: str, message: str) -> RecipeError:
     return RecipeError(problems=[Problem("error", code, where, message)])
 

@@ -117,6 +117,8 @@ class Recipe(Section):
     """How the base answers"""
     objective: Literal["sft"] = "sft"
     """What training optimises: supervised fine-tuning"""
+    goal: Literal["adapt", "new_ability"] = "adapt"
+    """What the base lacks: adapt, if it can do the task but not well; new_ability, if not at all; weighs on method"""
     data: DataRecipe = DataRecipe()
     """The rows to learn from"""
     doctrine: Text = "rankwise"

@@ -1,0 +1,122 @@
+"""`rankwise init` from presets and other tools' files: the recipe runs, and what it cannot say is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rankwise.recipe import load_recipe
+from rankwise.recipe.presets import PRESETS
+
+GUIDE = """\
+lora_rank: 4
+lora_alpha: 32
+apply_to:
+  - attn.q_proj
+  - lm_head
+lr_multiplier: 10
+lora_rank_per_expert: 32
+"""
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_presets_recipe_passes_the_check_on_the_model_at_hand(cli, preset: str, tiny_base: Path, tmp_path: Path):
+    written = cli(
+        *("init", "--preset", preset, "--domain", "legal", "--model", tiny_base, "--output", "recipe.yaml", "--json"),
+        cwd=tmp_path,
+    )
+    assert written.code == 0, written.err
+    asked = load_recipe(tmp_path / "recipe.yaml")
+    assert (asked.recipe.model, asked.recipe.domain) == (str(tiny_base), "legal")
+    assert asked.recipe.lora.r == PRESETS[preset].values["lora.r"][0]
+    for item in written.json["not_carried"]:
+        assert f"{item['key']}: {item['value']} is not carried over: {item['why']}" in written.err
+        assert f"# Not carried over, preset {preset}: {item['key']}: {item['value']}" in written.json["recipe"]
+    checked = cli("check", "recipe.yaml", "--json", cwd=tmp_path)
+    assert checked.code == 0 and checked.json["ok"], checked.err
+
+
+def test_a_guide_becomes_a_recipe_for_the_model_at_hand(cli, tiny_base: Path, tmp_path: Path):
+    (tmp_path / "guide.yaml").write_text(GUIDE)
+    result = cli("init", "--from", "guide.yaml", "--model", tiny_base, "--domain", "legal", "--json", cwd=tmp_path)
+    assert result.code == 0, result.err
+    (tmp_path / "recipe.yaml").write_text(result.json["recipe"])
+    recipe = load_recipe(tmp_path / "recipe.yaml").recipe
+    assert (recipe.lora.r, recipe.lora.lora_alpha, recipe.lora.target_modules) == (4, 32, ["q_proj"])
+    assert recipe.training.learning_rate == 0.0625  # 10 x (2000 / 32) x 1e-4
+    assert [(item["where"], item["key"], item["value"]) for item in result.json["not_carried"]] == [
+        ("guide.yaml:5", "apply_to", "lm_head"),
+        ("guide.yaml:7", "lora_rank_per_expert", 32),
+    ]
+    assert [problem["code"] for problem in result.json["problems"]] == ["not-carried"] * 2
+    assert cli("check", "recipe.yaml", cwd=tmp_path).code == 0
+
+
+def test_a_base_that_is_not_here_is_neither_fetched_nor_looked_at(cli, tmp_path: Path):
+    (tmp_path / "config.yml").write_text("base_model: org/a-base\nadapter: lora\nlora_target_modules: [q_proj]\n")
+    result = cli("init", "--from", "config.yml", "--json", cwd=tmp_path, RANKWISE_HOME=str(tmp_path / "home"))
+    assert result.code == 0, result.err
+    assert result.codes == ["base-not-here"] and not (tmp_path / "home").exists()
+    assert "model: org/a-base  # base_model (config.yml:1)\n" in result.json["recipe"]
+    assert "  target_modules: [q_proj]  # lora_target_modules (config.yml:3)\n" in result.json["recipe"]
+
+
+def test_a_model_of_ones_own_takes_the_place_of_the_files(cli, tiny_base: Path, tmp_path: Path):
+    (tmp_path / "config.yml").write_text("base_model: org/a-base\nadapter: lora\n")
+    result = cli("init", "--from", "config.yml", "--model", tiny_base, "--json", cwd=tmp_path)
+    assert f"model: {tiny_base}  # the base, as you named it\n" in result.json["recipe"]
+    assert [(item["key"], item["value"]) for item in result.json["not_carried"]] == [("model", "org/a-base")]
+
+
+def test_a_relative_base_is_looked_for_beside_the_recipe(cli, tiny_base: Path, tmp_path: Path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "base").symlink_to(tiny_base)
+    arguments = ("init", "--preset", "under-8gb", "--model", "./base")
+    assert cli(*arguments, "--output", "inner/recipe.yaml", cwd=tmp_path).code == 0
+    result = cli(*arguments, "--json", cwd=tmp_path)
+    assert (result.code, result.codes) == (2, ["unknown-base"])
+
+
+def test_an_encoder_is_refused_as_long_as_none_can_be_trained(cli, tmp_path: Path):
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text(
+        '{"architectures": ["BertModel"], "model_type": "bert", "hidden_size": 32, "num_hidden_layers": 1, '
+        '"num_attention_heads": 2, "intermediate_size": 48, "vocab_size": 64, "max_position_embeddings": 64}'
+    )
+    result = cli("init", "--preset", "sentiment", "--model", "./encoder", "--json", cwd=tmp_path)
+    assert (result.code, result.codes) == (2, ["base-not-trainable"])
+    (tmp_path / "guide.yaml").write_text("lora_rank: 4\napply_to: [attn.q_proj]\n")
+    result = cli("init", "--from", "guide.yaml", "--model", "./encoder", "--json", cwd=tmp_path)
+    assert (result.code, result.codes) == (0, ["base-not-trainable"])
+    assert "target_modules: [query]" in result.json["recipe"]
+
+
+def test_the_list_has_domains_and_presets(cli, tmp_path: Path):
+    result = cli("init", "--list", "--json", cwd=tmp_path)
+    assert [preset["name"] for preset in result.json["presets"]] == list(PRESETS)
+    shown = cli("init", "--list", cwd=tmp_path).out
+    assert "financial" in shown and "under-8gb" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--preset", "sentimental"], "unknown-preset"),
+        (["--preset", "sentiment", "--from", "x.yaml"], "preset-and-from"),
+        (["--from", "absent.yaml"], "guide-unreadable"),
+        (["--from", "other.yaml"], "unknown-guide"),
+        (["--preset", "sentiment", "--model", "./nowhere"], "unknown-base"),
+        (["--preset", "sentiment", "--domain", "leagl"], "unknown-domain"),
+    ],
+)
+def test_wrong_input_is_told(cli, arguments: list[str], code: str, tmp_path: Path):
+    (tmp_path / "other.yaml").write_text("colour: blue\n")
+    result = cli("init", *arguments, "--json", cwd=tmp_path)
+    assert (result.code, result.codes) == (2, [code])
+
+
+def test_nothing_is_fetched_for_a_file_that_is_there_already(cli, tmp_path: Path):
+    (tmp_path / "recipe.yaml").write_text("domain: legal\n")
+    result = cli("init", "--preset", "sentiment", "--output", "recipe.yaml", "--json", cwd=tmp_path)
+    assert (result.code, result.codes) == (2, ["file-exists"])
