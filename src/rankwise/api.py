@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,7 @@ from rankwise import catalog
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.inspect import Inspection
 from rankwise.data.render import Renderer
-from rankwise.errors import AdapterError, Problem, RankwiseError, RunError
+from rankwise.errors import AdapterError, Problem, RankwiseError, RunError, raise_if_errors
 from rankwise.evaluate.rows import as_trained, evaluation_rows
 from rankwise.events import Observer, ignore
 from rankwise.facts import (
@@ -28,11 +28,19 @@ from rankwise.facts import (
     read_anatomy,
     read_machine,
 )
-from rankwise.files import read_json, write_json, write_text
+from rankwise.files import home, read_json, write_json, write_text
 from rankwise.measure import known_rehearsal, measure_speed, rehearse
 from rankwise.plan import Plan, Prepared, advise, prepare, problems_of
-from rankwise.plan.rehearsal import predict, score
-from rankwise.recipe import Asked
+from rankwise.plan.advise import weigh
+from rankwise.plan.compare import Comparison, compare_doctrines
+from rankwise.plan.explain import Explanation, explain_decision
+from rankwise.plan.fit import Fitted
+from rankwise.plan.fit import fit as fit_plan
+from rankwise.plan.measured import with_rehearsal
+from rankwise.plan.method import weigh_methods
+from rankwise.plan.preflight import preflight
+from rankwise.plan.rehearsal import score
+from rankwise.recipe import Asked, with_overrides
 
 if TYPE_CHECKING:
     from rankwise.evaluate.run import Evaluation
@@ -84,7 +92,7 @@ class Checked:
 def check(asked: Asked, observer: Observer = ignore) -> Checked:
     """Read base, recipe and data; every problem is in the result, none is raised."""
     try:
-        prepared = prepare(asked, observer)
+        prepared = prepare(asked, observer, to_train=True)
     except RankwiseError as fault:
         return Checked(problems_of(fault), None, [])
     problems = prepared.corpus.problems
@@ -99,14 +107,40 @@ def check(asked: Asked, observer: Observer = ignore) -> Checked:
 def plan(asked: Asked, observer: Observer = ignore, measure: bool = False) -> Plan:
     """The plan for a recipe; the first plan for a base on a machine measures its speed, in a process of its own.
 
-    `measure`: rehearse the run for about a minute, so that its time and memory are measured, with their ranges.
+    `measure`: rehearse the run for about a minute, so that time, memory and the bits of the answers are measured.
     """
-    prepared = prepare(asked, observer)
+    prepared = prepare(asked, observer, to_train=measure)
     made = advise(asked, prepared, read_machine(), measure_speed(prepared, observer))
-    if measure:
-        return made.rehearsed(predict(rehearse(made, prepared, observer)))
-    known = known_rehearsal(made, prepared)
-    return made if known is None else made.rehearsed(predict(known))
+    rehearsal = rehearse(made, prepared, observer) if measure else known_rehearsal(made, prepared)
+    return made if rehearsal is None else with_rehearsal(made, prepared, rehearsal)
+
+
+def fit(asked: Asked, observer: Observer = ignore) -> Fitted:
+    """What to change so that training fits into this machine's memory, what costs least first; the plan with it."""
+    prepared, machine = prepare(asked, observer), read_machine()
+    measured = measure_speed(prepared, observer)
+
+    def replan(overrides: Sequence[str]) -> Plan:
+        return advise(with_overrides(asked, overrides), prepared, machine, measured)
+
+    return fit_plan(advise(asked, prepared, machine, measured), prepared.anatomy, machine.training_bytes, replan)
+
+
+def explain(asked: Asked, key: str, observer: Observer = ignore) -> Explanation:
+    """The whole story of one key of the plan. Raises RecipeError with the nearest name if the plan has no such key."""
+    prepared, machine = prepare(asked, observer), read_machine()
+    advised = weigh(asked, prepared, machine, measure_speed(prepared, observer))
+    told = explain_decision(advised, key)
+    if key != "method":
+        return told
+    methods = weigh_methods(advised.plan, advised.situation, prepared.anatomy, prepared.corpus, machine)
+    return replace(told, methods=methods)
+
+
+def compare(asked: Asked, observer: Observer = ignore) -> Comparison:
+    """Every doctrine's whole plan for a recipe, side by side."""
+    prepared = prepare(asked, observer)
+    return compare_doctrines(asked, prepared, read_machine(), measure_speed(prepared, observer))
 
 
 # -- train
@@ -153,11 +187,12 @@ def train(asked: Asked, output: Path | None = None, observer: Observer = ignore)
     """
     if output is not None:
         _require_room_for_run(output)
-    prepared = prepare(asked, observer)
+    prepared = prepare(asked, observer, to_train=True)
     made = advise(asked, prepared, read_machine(), measure_speed(prepared, observer))
     known = known_rehearsal(made, prepared)
-    made = made if known is None else made.rehearsed(predict(known))
+    made = made if known is None else with_rehearsal(made, prepared, known)
     run = output or _new_run(asked, prepared)
+    raise_if_errors(RunError, preflight(made, run, home()))
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_text(run / "recipe.yaml", _with_overrides(asked))

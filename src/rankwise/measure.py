@@ -27,7 +27,12 @@ REHEARSAL_SECONDS = 30.0
 
 
 def measure_speed(prepared: Prepared, observer: Observer) -> Measurement | None:
-    """The machine's speed on this base: as kept, else measured now; None if no dtype can be measured."""
+    """The machine's speed on this base: as kept, else measured now.
+
+    None if no dtype can be measured, or there is nothing that could be run: no weights, no causal base.
+    """
+    if prepared.anatomy.source != "headers" or prepared.anatomy.kind != "causal":
+        return None
     machine, identity = read_machine(), identify_base(prepared.path)
     known = load_measurement(identity.weights, machine)
     if known is not None:
@@ -73,6 +78,8 @@ def rehearse(plan: Plan, prepared: Prepared, observer: Observer) -> Rehearsal:
 
 def known_rehearsal(plan: Plan, prepared: Prepared) -> Rehearsal | None:
     """A rehearsal of this very plan, rows and base on this machine, made earlier."""
+    if prepared.anatomy.source != "headers":
+        return None
     try:
         return Rehearsal(**read_json(_rehearsal_path(plan, prepared)))
     except (OSError, ValueError, TypeError):

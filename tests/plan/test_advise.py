@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from rankwise.doctrine import DOCTRINES
 from rankwise.errors import Problem, RecipeError
 from rankwise.facts import Anatomy, Machine, Measurement
 from rankwise.facts.machine import Gpu
 from rankwise.plan import Plan
+from rankwise.plan.objections import Broken, cited_together
 
 PlanOf = Callable[..., Plan]
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -57,7 +59,10 @@ def refused(plan_of: PlanOf, *recipe: str) -> tuple[Problem, ...]:
 def test_the_users_value_comes_before_doctrine_and_defaults(plan_of: PlanOf) -> None:
     made = plan_of("doctrine: best-practices\nlora:\n  r: 5")
     assert made["lora.r"] == 5
-    assert (made.decisions["lora.r"].source, made.decisions["lora.r"].reason) == ("recipe.yaml:3", "you set it")
+    yours = made.decisions["lora.r"]
+    assert (yours.source, yours.kind) == ("recipe.yaml:3", "yours")
+    assert yours.reason.startswith("you set it; best-practices would say 16: every domain")
+    assert made.decisions["lora.lora_dropout"].kind == "conventional"
     assert made["lora.lora_dropout"] == 0.05  # the doctrine's
     assert made.decisions["lora.lora_dropout"].source.startswith("LoRA Best Practices")
     assert made["lora.bias"] == "none"  # no word on it there, so PEFT's default
@@ -82,12 +87,17 @@ def test_auto_is_no_value_of_the_users(plan_of: PlanOf) -> None:
 
 def test_alternatives_name_the_doctrines_that_say_otherwise(plan_of: PlanOf) -> None:
     decision = plan_of("").decisions["training.learning_rate"]
-    assert decision.alternatives == {"best-practices": 2e-4, "peft-defaults": 5e-5}
-    assert plan_of("lora: {r: 8}").decisions["lora.r"].alternatives == {"rankwise": 16, "best-practices": 16}
+    said = {"best-practices": 2e-4, "peft-defaults": 5e-5, "trl-defaults": 2e-5, "unsloth-defaults": 2e-4}
+    assert said.items() <= decision.alternatives.items()
+    assert "rankwise" not in decision.alternatives  # it decided
+    assert not {"configuration-guide", "working-notes"} & decision.alternatives.keys()  # silent
+    others = plan_of("lora: {r: 8}").decisions["lora.r"].alternatives
+    assert {"rankwise": 16, "best-practices": 16, "tinker": 32}.items() <= others.items()
+    assert "peft-defaults" not in others  # says 8, too
 
 
 def test_every_decision_has_a_reason_and_a_source(plan_of: PlanOf) -> None:
-    for doctrine in ("rankwise", "best-practices", "peft-defaults"):
+    for doctrine in DOCTRINES:
         for key, decision in plan_of(f"doctrine: {doctrine}").decisions.items():
             assert decision.reason and decision.source, key
 
@@ -108,7 +118,7 @@ def test_a_constant_rate_has_no_warm_up(plan_of: PlanOf) -> None:
     [problem] = [problem for problem in asked.problems if problem.code == "warmup-not-used"]
     assert (problem.severity, problem.where) == ("warning", "recipe.yaml:3")
     none = plan_of("training: {lr_scheduler_type: constant, warmup_ratio: 0}")
-    assert none.decisions["training.warmup_ratio"].reason == "you set it"
+    assert none.decisions["training.warmup_ratio"].kind == "yours"
     assert "warmup-not-used" not in codes(none.problems)
     for kind in ("constant_with_warmup", "linear"):
         kept = plan_of(f"training: {{lr_scheduler_type: {kind}, warmup_ratio: 0.1}}")
@@ -120,6 +130,111 @@ def test_a_shared_prefix_can_be_asked_for_and_refused(plan_of: PlanOf) -> None:
         decision = plan_of(f"shared_prefix: {text}").decisions["shared_prefix"]
         assert (decision.value, decision.reason) == (value, "you set it")
     assert plan_of("")["shared_prefix"] is True
+
+
+def test_kinds_say_what_a_decision_rests_on(plan_of: PlanOf) -> None:
+    decisions = plan_of("lora: {lora_dropout: 0}").decisions
+    assert decisions["lora.lora_dropout"].kind == "yours"
+    assert decisions["lora.target_modules"].kind == "measured"
+    assert decisions["training.max_grad_norm"].kind == "conventional"
+    assert decisions["training.max_steps"].kind == decisions["data.max_length"].kind == "computed"
+
+
+def test_a_value_of_yours_that_the_doctrine_shares_is_said_so(plan_of: PlanOf) -> None:
+    made = plan_of("lora: {target_modules: [v_proj, q_proj, k_proj, o_proj, mlp]}", "lora.r=16")
+    assert "rankwise would say the same" in made.decisions["lora.target_modules"].reason
+    assert "rankwise would say the same" in made.decisions["lora.r"].reason
+    assert "rankwise" not in made.decisions["lora.target_modules"].alternatives
+
+
+# -- values of the user's against advice
+
+
+def against(made: Plan) -> dict[str, Problem]:
+    return {problem.where: problem for problem in made.problems if problem.code == "against-advice"}
+
+
+def test_what_the_plan_chose_is_not_warned_about(plan_of: PlanOf) -> None:
+    for doctrine in DOCTRINES:
+        assert against(plan_of(f"doctrine: {doctrine}")) == {}, doctrine
+
+
+@pytest.mark.parametrize(
+    ("override", "sources"),
+    [
+        ("lora.target_modules=[q_proj, v_proj]", ["LoRA/QLoRA Doctrine, Common Pitfalls 1", "LoRA Best Practices"]),
+        ("training.learning_rate=2e-5", ["LoRA/QLoRA Doctrine, Common Pitfalls 2", "LoRA Best Practices"]),
+        ("lora.lora_alpha=4", ["LoRA Best Practices, Core Principles 1"]),
+        ("training.per_device_train_batch_size=128", ["LoRA/QLoRA Doctrine, Batch Size Effects"]),
+        ("training.gradient_accumulation_steps=8", ["LoRA/QLoRA Doctrine, Batch Size Effects"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_that_breaks_rules_is_warned_about_once_with_all_sources(
+    plan_of: PlanOf, override: str, sources: list[str]
+) -> None:
+    made = plan_of("", override)
+    [problem] = against(made).values()
+    assert (problem.severity, problem.where) == ("warning", f"--set {override}")
+    assert all(source in problem.message for source in sources), problem.message
+    key = override.partition("=")[0]
+    assert problem.message.startswith(f"{key}: ")
+    assert made.decisions[key].kind == "yours"  # warned about, and kept
+
+
+def test_a_warning_stands_at_the_line_of_the_value(plan_of: PlanOf) -> None:
+    made = plan_of("lora:\n  r: 16\n  lora_alpha: 4\n")
+    assert against(made).keys() == {"recipe.yaml:3"}
+
+
+def test_what_the_plans_own_doctrine_would_set_is_but_noted(plan_of: PlanOf) -> None:
+    made = plan_of("doctrine: peft-defaults", "lora.target_modules=[q_proj, v_proj]")
+    [problem] = against(made).values()
+    assert problem.severity == "note" and "peft-defaults would set it so" in problem.message
+    [problem] = against(plan_of("doctrine: without-regret", "lora.target_modules=[q_proj, v_proj]")).values()
+    assert problem.severity == "warning"
+
+
+def test_sources_of_one_sentence_are_cited_together() -> None:
+    said = [("too low", "A, 1"), ("too low", "B, 2"), ("odd", "A, 3"), ("too low", "A, 1")]
+    broken = [Broken("lora.r", sentence, "", source, "stated") for sentence, source in said]
+    assert cited_together(broken) == "too low (A, 1 and B, 2); odd (A, 3)"
+
+
+# -- method
+
+
+def test_the_method_is_chosen_by_the_documents_that_speak_of_it(plan_of: PlanOf) -> None:
+    decision = plan_of("").decisions["method"]
+    assert decision.value == "lora"
+    assert "Low-Rank Adaptation (LoRA)" in decision.source and "The Correct Choice" in decision.source
+    assert "training all would take" in decision.reason
+    assert plan_of("doctrine: without-regret").decisions["method"].source.startswith("LoRA/QLoRA Doctrine")
+
+
+def test_a_method_that_is_not_built_is_named_and_not_taken(plan_of: PlanOf, machine: Machine) -> None:
+    from rankwise.doctrine.working_notes import WORKING_NOTES
+
+    tight = dataclasses.replace(machine, gpus=(Gpu("a GPU", 1 << 20),), versions={"torch": "2.13.0"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rankwise.doctrine.working_notes.LARGE_BASE", 1)
+        patch.setattr("rankwise.doctrine.working_notes.BYTES_IN_16_BITS", 1 << 10)
+        made = plan_of("", machine=tight)
+    assert WORKING_NOTES.name in made.decisions["method"].reason
+    assert (made["method"], made.decisions["method"].alternatives["working-notes"]) == ("lora", "qlora")
+    [problem] = [problem for problem in made.problems if problem.code == "method-not-built"]
+    assert problem.severity == "note" and "would take method qlora" in problem.message
+
+
+def test_the_goal_weighs_on_the_method(plan_of: PlanOf, machine: Machine) -> None:
+    many = dataclasses.replace(machine, gpus=(Gpu("a GPU", 80 << 30),) * 9, versions={"torch": "2.13.0"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rankwise.doctrine.working_notes.BIG_ROWS", 30)
+        adapt = plan_of("", machine=many)
+        able = plan_of("goal: new_ability", machine=many)
+    assert "method-not-built" not in [problem.code for problem in adapt.problems]
+    assert able.decisions["method"].alternatives["working-notes"] == "full"
+    assert "would take full, which this build has not" in able.decisions["method"].reason
 
 
 # -- targets

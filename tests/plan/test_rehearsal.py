@@ -23,6 +23,7 @@ STEADY = Rehearsal(
     save_seconds=0.5,
     saves=4,
     peak_memory_bytes=1_000,
+    description=(100.0, 90.0, 110.0, 8),
 )
 
 

@@ -20,6 +20,7 @@ from rankwise.events import ignore, read_events
 from rankwise.facts import identify_base, read_adapter, read_anatomy, verify_adapter
 from rankwise.files import sha256_file
 from rankwise.plan import Capacity, Decision, Plan
+from rankwise.plan.memory import run_disk_bytes
 from rankwise.train.run import BaseFolder, Trained, execute
 
 TARGETS = ["q_proj", "v_proj", "down_proj"]
@@ -112,6 +113,15 @@ def train(
 
 def weights(run: Path) -> str:
     return sha256_file(run / "adapter" / "adapter_model.safetensors")
+
+
+def test_a_run_leaves_no_more_files_than_was_planned(tiny_base: Path, corpus: Corpus, tmp_path: Path) -> None:
+    plan = make_plan(tiny_base, corpus, training__max_steps=8, training__save_steps=1)
+    train(tiny_base, corpus, tmp_path / "run", plan=plan)
+    written = sum(file.stat().st_size for file in (tmp_path / "run").rglob("*") if file.is_file())
+    needed = run_disk_bytes(plan.trainable_parameters)
+    adapter = sum(file.stat().st_size for file in (tmp_path / "run" / "adapter").iterdir())
+    assert written <= needed.run and adapter <= needed.catalogue
 
 
 def test_plain_transformers_and_peft_load_what_was_saved(tiny_base: Path, corpus: Corpus, tmp_path: Path) -> None:

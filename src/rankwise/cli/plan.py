@@ -14,6 +14,7 @@ from rankwise.cli.text import size_text, time_text, value_text, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rankwise.plan.fit import Fitted
     from rankwise.plan.plan import Plan
     from rankwise.recipe import Asked
 
@@ -22,20 +23,65 @@ def plan(
     recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML).")] = None,
     domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="Without a recipe: the domain.")] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="Without a recipe: the base.")] = None,
+    doctrine: Annotated[str | None, typer.Option(metavar="NAME", help="Plan by this doctrine.")] = None,
+    explain: Annotated[str | None, typer.Option(metavar="KEY", help="Tell the whole story of one key.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="All doctrines' plans side by side.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Rehearse the run for a minute: its time and memory, measured.")
+    ] = False,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Change what must be changed to fit this machine's memory.")
+    ] = False,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what training will do, each value with its reason."""
     with answering(as_json) as screen:
         from rankwise import api
+        from rankwise.errors import RecipeError
+        from rankwise.recipe import with_overrides
 
-        asked = _asked(recipe, domain, model, overrides or [])
+        if compare and explain is not None:
+            raise refuse(
+                RecipeError, "explain-and-compare", "", "either --explain KEY or --compare; give one of the two"
+            )
+        asked = _asked(recipe, domain, model, [*(overrides or ()), *_by(doctrine)])
+        if explain is not None:
+            from rankwise.cli.explain import show_explanation
+
+            with screen.watching() as observer:
+                told = api.explain(asked, explain, observer)
+            show_explanation(screen.tables, told)
+            screen.answer(told.as_json())
+            return
+        if compare:
+            from rankwise.cli.compare import show_comparison
+
+            with screen.watching() as observer:
+                found = api.compare(asked, observer)
+            show_comparison(screen.tables, found)
+            screen.problems(found.problems)
+            screen.answer(found.as_json())
+            return
+        fitted = None
         with screen.watching() as observer:
-            made = api.plan(asked, observer)
+            if fit:
+                fitted = api.fit(asked, observer)
+                asked = with_overrides(asked, fitted.overrides)
+            made = api.plan(asked, observer, measure)
         show_plan(screen.tables, made)
+        if fitted is not None:
+            show_fit(screen.tables, fitted)
         screen.problems(made.problems)
-        screen.answer(made.as_json())
+        screen.answer(made.as_json() | ({} if fitted is None else {"fit": fitted.as_json()}))
         end(made.problems)
+
+
+def _by(doctrine: str | None) -> list[str]:
+    """The override that `--doctrine` is short for."""
+    from rankwise.recipe.write import yaml_scalar
+
+    return [] if doctrine is None else [f"doctrine={yaml_scalar(doctrine)}"]
 
 
 def _asked(recipe: Path | None, domain: str | None, model: str | None, overrides: list[str]) -> Asked:
@@ -66,5 +112,27 @@ def show_plan(console: Console, made: Plan) -> None:
     share = made.trainable_parameters / made.total_parameters
     console.print(f"Trains {made.trainable_parameters:,} of {made.total_parameters:,} parameters ({share:.2%}).")
     console.print(f"Capacity: {made.capacity.status}. {visible(made.capacity.message)}", soft_wrap=True)
+    if made.prediction is not None:
+        memory, seconds = made.prediction.memory_bytes, made.prediction.seconds
+        console.print(
+            f"Rehearsed: {size_text(made.memory_bytes)} of memory "
+            f"({size_text(round(memory.low))} to {size_text(round(memory.high))}), {time_text(seconds.value)} "
+            f"({time_text(seconds.low)} to {time_text(seconds.high)}, {made.prediction.steps_timed} steps timed)."
+        )
+        return
     time = "not measured" if made.seconds is None else f"about {time_text(made.seconds)}"
-    console.print(f"Memory: about {size_text(made.memory_bytes)}. Training time: {time}.")
+    console.print(f"Memory: about {size_text(made.memory_bytes)}. Training time: {time}. `--measure` tells more.")
+
+
+def show_fit(console: Console, fitted: Fitted) -> None:
+    """What was changed so that the plan fits, and what it takes to keep it so."""
+    if not fitted.changes:
+        console.print("It fits as it is; nothing was changed.")
+        return
+    for change in fitted.changes:
+        after = "not done" if change.memory_bytes is None else size_text(change.memory_bytes)
+        console.print(f"- {visible(change.what)}: {after}", soft_wrap=True)
+    if not fitted.fits:
+        console.print("Even so it does not fit; take a smaller base, or a machine with more memory.")
+    keep = " ".join(f"--set '{override}'" for override in fitted.overrides)
+    console.print(f"To train so: {keep}", soft_wrap=True)

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import NamedTuple
 
-from rankwise.doctrine import DEFAULTS, DOCTRINES, Situation, Value, find_doctrine
-from rankwise.errors import PlanError, RecipeError, raise_if_errors
-from rankwise.facts import Machine, Measurement
+from rankwise.doctrine import Doctrine, Situation, Value, find_doctrine
+from rankwise.errors import RecipeError, raise_if_errors
+from rankwise.facts import Anatomy, Machine, Measurement
 from rankwise.plan.capacity import judge_capacity
 from rankwise.plan.estimate import estimate_memory, estimate_seconds
 from rankwise.plan.given import decide_data, decide_what
 from rankwise.plan.ledger import Ledger
+from rankwise.plan.method import METHODS_BUILT, with_costs
+from rankwise.plan.objections import Broken, broken_rules, cited_together, given_key
 from rankwise.plan.plan import Plan
 from rankwise.plan.prepare import Prepared
+from rankwise.plan.situation import TARGETS, describe_situation, said_as, short_targets
+from rankwise.plan.spoken import Spoken, advice_of_all, advice_on, differing, method_advice, same_value, shown
 from rankwise.recipe import Asked
 
 BFLOAT16_GAIN = 1.1
 """bfloat16 must be this much faster than float32 to be chosen."""
 
-_ADVISED = (  # in this order: a rule may look at what was settled before it
-    "lora.target_modules",
+_ADAPTER = (  # in this order: a rule may look at what was settled before it
+    TARGETS,
     "lora.r",
     "lora.lora_alpha",
     "lora.lora_dropout",
     "lora.bias",
     "lora.use_rslora",
     "lora.init_lora_weights",
+)
+_LENGTH = (
+    "training.per_device_train_batch_size",
+    "training.gradient_accumulation_steps",
+    "training.num_train_epochs",
+)
+_OPTIMIZER = (
     "training.learning_rate",
     "training.weight_decay",
     "training.optim",
@@ -35,16 +47,23 @@ _ADVISED = (  # in this order: a rule may look at what was settled before it
     "training.lr_scheduler_type",
     "training.warmup_ratio",
     "training.max_grad_norm",
-    "training.num_train_epochs",
-    "training.per_device_train_batch_size",
-    "training.gradient_accumulation_steps",
 )
-_ADVISED_LAST = (
+_LOOKS = (
     "training.eval_steps",
     "training.early_stopping_patience",
     "training.save_steps",
     "training.logging_steps",
 )
+
+
+class Advised(NamedTuple):
+    """A plan with what it was made from, for those who ask why."""
+
+    plan: Plan
+    doctrine: Doctrine
+    situation: Situation
+    """With all values settled."""
+    anatomy: Anatomy
 
 
 def advise(asked: Asked, prepared: Prepared, machine: Machine, measured: Measurement | None) -> Plan:
@@ -53,7 +72,13 @@ def advise(asked: Asked, prepared: Prepared, machine: Machine, measured: Measure
     What the adapter it continues from is made of comes before any doctrine. Raises RecipeError if the doctrine is
     unknown, a target list matches nothing, or the recipe disagrees with that adapter.
     """
-    return _Advice(asked, prepared, machine, measured).plan()
+    return weigh(asked, prepared, machine, measured).plan
+
+
+def weigh(asked: Asked, prepared: Prepared, machine: Machine, measured: Measurement | None) -> Advised:
+    """As `advise`, with what the plan was made from."""
+    advice = _Advice(asked, prepared, machine, measured)
+    return Advised(advice.plan(), advice.doctrine, advice.situation, advice.anatomy)
 
 
 class _Advice:
@@ -63,94 +88,98 @@ class _Advice:
         self.doctrine = find_doctrine(asked.recipe.doctrine, asked.where("doctrine"))
         self.ledger = Ledger(asked)
         self.ledger.problems += [*self.corpus.problems, *(self.continued.problems if self.continued else ())]
-        self.situation = self._situation()
+        self.situation = describe_situation(asked.recipe, prepared, machine, self.ledger.settled)
 
     def plan(self) -> Plan:
         decide_what(self.ledger, self.prepared, self.doctrine)
+        self._decide_built("method", method_advice(self.doctrine, self.situation), METHODS_BUILT)
+        self._decide_built("quantization", advice_on("quantization", self.doctrine, self.situation), ("none",))
         decide_data(self.ledger, self.prepared)
-        for key in _ADVISED:
+        for key in _ADAPTER:
             if self.continued is not None and key in self.continued.values:
                 self._continue(key, self.continued.values[key])
             else:
                 self._advised(key)
-        self._decide_warmup()
-        self._resolve_targets()
-        self._decide_precision()
+            if key == TARGETS:
+                self._resolve_targets()
+        self._check_bias()
+        for key in _LENGTH:
+            self._advised(key)
         steps = self._decide_steps()
-        for key in _ADVISED_LAST:
+        for key in _OPTIMIZER:
+            self._advised(key)
+        self._decide_warmup()
+        self._decide_precision()
+        for key in _LOOKS:
             self._advised(key)
         self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
         raise_if_errors(RecipeError, self.ledger.problems)
-        return self._plan(steps)
-
-    def _situation(self) -> Situation:
-        anatomy, corpus = self.anatomy, self.corpus
-        body = [p for p in anatomy.projections if p.role != "head"]
-        roles: dict[str, list[str]] = {}
-        for projection in body:
-            roles.setdefault(projection.role, []).append(projection.name)
-        gpus = self.machine.gpus if self.machine.device == "cuda" else ()
-        return Situation(
-            base_parameters=anatomy.total_parameters,
-            hidden_size=anatomy.hidden_size,
-            linear_layers=tuple(dict.fromkeys(p.name for p in body)),
-            rows=len(corpus.train),
-            supervised_tokens=corpus.supervised_tokens,
-            longest_row=corpus.max_length,
-            settled=self.ledger.settled,
-            roles={role: tuple(dict.fromkeys(names)) for role, names in roles.items()},
-            num_layers=anatomy.num_layers,
-            model_type=anatomy.model_type,
-            architecture=anatomy.architecture,
-            kind=anatomy.kind,
-            head=None if anatomy.tied_head else next((p.name for p in anatomy.projections if p.role == "head"), None),
-            labels=len(corpus.labels),
-            task=str(self.asked.recipe.task) if self.asked.recipe.task != "auto" else "causal_lm",
-            objective=self.asked.recipe.objective,
-            gpus=len(gpus),
-            gpu_bytes=gpus[0].memory_bytes if gpus else 0,
-            memory_bytes=self.machine.memory_bytes,
-        )
+        self._hold_yours_against_advice()
+        return with_costs(self._plan(steps), self.anatomy, self.corpus)
 
     def _advised(self, key: str) -> None:
         """The user's own value, else the doctrine's, else the defaults'."""
-        alternatives: dict[str, Value] = {}
-        for name, other in DOCTRINES.items():
-            advice = other.advise(key, self.situation)
-            if advice is not None:
-                alternatives[name] = advice.value
-        chosen = self.doctrine.advise(key, self.situation) or DEFAULTS.advise(key, self.situation)
-        if key in self.asked.given:
-            value, reason, source = self.ledger.asked_value(key), "you set it", self.asked.where(key)
-        elif chosen is not None:
-            value, reason, source = chosen.value, chosen.reason, chosen.source
+        self._settle_advised(key, advice_on(key, self.doctrine, self.situation))
+
+    def _settle_advised(self, key: str, chosen: Spoken) -> None:
+        others = {name: said_as(key, value, self.anatomy) for name, value in self._of_all(key).items()}
+        wanted = said_as(key, chosen.value, self.anatomy)
+        if key not in self.asked.given:
+            self.ledger.settle(key, wanted, chosen.reason, chosen.source, differing(others, wanted), chosen.kind)
+            return
+        value = self.ledger.asked_value(key)
+        meant = self._as_resolved(key, value)
+        if same_value(wanted, meant):
+            word = f"{chosen.by} would say the same"
         else:
-            raise PlanError(f"no doctrine decides {key}")
-        self.ledger.settle(key, value, reason, source, {n: v for n, v in alternatives.items() if v != value})
+            word = f"{chosen.by} would say {shown(wanted)}: {chosen.why}"
+        self.ledger.settle_yours(key, value, word, differing(others, meant))
+
+    def _of_all(self, key: str) -> dict[str, Value]:
+        return advice_of_all(key, self.situation)
+
+    def _decide_built(self, key: str, chosen: Spoken, built: tuple[str, ...]) -> None:
+        """A key of which this build can do but a part: what the doctrine would have instead is said, not done."""
+        if key in self.asked.given or chosen.value in built:
+            self._settle_advised(key, chosen)
+            return
+        message = (
+            f"{chosen.by} would take {key} {shown(chosen.value)}: {chosen.why} ({chosen.source}); "
+            f"this build has {' and '.join(built)} only"
+        )
+        self.ledger.report("note", f"{key}-not-built", self.asked.where(key), message)
+        reason = f"{chosen.by} would take {shown(chosen.value)}, which this build has not"
+        self.ledger.settle(key, built[0], reason, "rankwise", differing(self._of_all(key), built[0]))
 
     def _continue(self, key: str, value: Value) -> None:
         """The value of the adapter that is continued from, which the user's own must not contradict."""
         asked = self.ledger.asked_value(key)
         if key in self.asked.given and self._meaning(key, asked) != self._meaning(key, value):
             message = (
-                f"{key} is {_shown(asked)} here and {_shown(value)} in the adapter it continues from, where it cannot "
+                f"{key} is {shown(asked)} here and {shown(value)} in the adapter it continues from, where it cannot "
                 f"change; leave {key} out, or leave adapter out to train a fresh one"
             )
             self.ledger.report("error", "adapter-disagrees", self.asked.where(key), message)
         self.ledger.settle(key, value, "its matrices are made so", "the adapter it continues from")
 
     def _meaning(self, key: str, value: Value) -> object:
-        if key != "lora.target_modules":
+        if key != TARGETS:
             return value
         names = value if isinstance(value, list) else [str(value)]
         return {layer.path for layer in self.anatomy.targeted(self.anatomy.resolve_targets(names).modules)}
 
+    def _as_resolved(self, key: str, value: Value) -> Value:
+        """Target names as the base has them, containers written out."""
+        if key != TARGETS:
+            return value
+        names = value if isinstance(value, list) else [str(value)]
+        return short_targets(self.anatomy, self.anatomy.resolve_targets(names).modules)
+
     def _resolve_targets(self) -> None:
-        key = "lora.target_modules"
-        asked = self.ledger.settled[key]
+        asked = self.ledger.settled[TARGETS]
         names = asked if isinstance(asked, list) else [str(asked)]
         targets = self.anatomy.resolve_targets(names)
-        where = self.asked.where(key)
+        where = self.asked.where(TARGETS)
         here = f"it has {', '.join(self.situation.linear_layers)}"
         if not targets.modules:
             self.ledger.report(
@@ -164,23 +193,41 @@ class _Advice:
                 f"{', '.join(targets.absent)}: nowhere in this base, left out; {here}",
             )
         if targets.unreachable:
+            # Asked for by the user it is an error; a doctrine's "all layers" means what can be reached.
             self.ledger.report(
-                "error",
+                "error" if TARGETS in self.asked.given else "warning",
                 "unreachable-target",
                 where,
                 f"{', '.join(targets.unreachable)}: fused expert or router weights, which no target name reaches",
             )
-        decision = self.ledger.decisions[key]
         notes = [f"{name} = {', '.join(parts)}" for name, parts in targets.expanded.items()]
         notes += [f"without {name}, which this base has not" for name in targets.absent]
-        reason = "; ".join([decision.reason, *notes])
-        self.ledger.settle(key, list(targets.modules), reason, decision.source, decision.alternatives)
-        bias = self.ledger.settled["lora.bias"]
-        if bias != "none" and self.anatomy.trainable_parameters(targets.modules, 1, str(bias)) == (
-            self.anatomy.trainable_parameters(targets.modules, 1)
+        self.ledger.amend(TARGETS, list(targets.modules), *notes)
+
+    def _check_bias(self) -> None:
+        bias, modules = str(self.ledger.settled["lora.bias"]), self.ledger.settled[TARGETS]
+        assert isinstance(modules, list)
+        if bias != "none" and self.anatomy.trainable_parameters(modules, 1, bias) == (
+            self.anatomy.trainable_parameters(modules, 1)
         ):
             message = f"this base has no biases there, so bias: {bias} changes nothing"
             self.ledger.report("warning", "bias-without-biases", self.asked.where("lora.bias"), message)
+
+    def _hold_yours_against_advice(self) -> None:
+        """A warning for each value of the user's that breaks a rule; what the plan itself chose is not warned about."""
+        fixed = self.continued.values if self.continued is not None else {}
+        broken: dict[str, list[Broken]] = {}
+        for one in broken_rules(self.situation):
+            key = given_key(one.key, self.asked.given)
+            if key is not None and one.key not in fixed:
+                broken.setdefault(key, []).append(one)
+        for key, rules in broken.items():
+            own = self.doctrine.advise(key, self.situation)
+            shared = own is not None and same_value(own.value, self.ledger.settled[key])
+            shared = shared and self.doctrine.name not in {rule.doctrine for rule in rules}
+            message = f"{key}: {cited_together(rules)}"
+            message += f"; {self.doctrine.name} would set it so all the same" if shared else ""
+            self.ledger.report("note" if shared else "warning", "against-advice", self.asked.where(key), message)
 
     def _decide_warmup(self) -> None:
         key = "training.warmup_ratio"
@@ -198,7 +245,7 @@ class _Advice:
     def _decide_precision(self) -> None:
         key, wanted = "training.bf16", self.asked.recipe.training.bf16
         if wanted != "auto":
-            self.ledger.settle(key, wanted, "you set it", self.asked.where(key))
+            self.ledger.settle_yours(key, wanted)
         elif self.measured is None:
             self.ledger.settle(key, False, "not measured on this machine, so float32", "rankwise")
         elif len(speed := self.measured.train_tokens_per_second) == 1:
@@ -232,7 +279,7 @@ class _Advice:
             self.ledger.settle(
                 "training.max_steps", steps, f"{epochs:g} passes over {rows} rows, {step_rows} a step", "rankwise"
             )
-        self.ledger.settled["steps"] = steps  # for the rules that come after
+        self.ledger.settled["steps"] = steps  # rules speak of them by this name
         return steps
 
     def _overridden_epochs(self, epochs: float) -> None:
@@ -259,7 +306,3 @@ class _Advice:
             seconds=estimate_seconds(self.ledger, self.corpus, self.measured, steps),
             problems=tuple(dict.fromkeys(self.ledger.problems)),
         )
-
-
-def _shown(value: Value) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -21,11 +21,12 @@ def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: M
     lengths = sorted(corpus.train_lengths)
     targets = sorted(row.num_supervised for row in corpus.train_rendered)
     memory = training_bytes(anatomy, trainable, _dtype(ledger), sum(lengths[-batch:]), sum(targets[-batch:]))
-    room = machine.gpus[0].memory_bytes if machine.device == "cuda" else machine.memory_bytes
+    room = machine.training_bytes
     if memory > room:
         message = (
             f"about {_gigabytes(memory)} at the peak, of {_gigabytes(room)} here; "
-            "lower training.per_device_train_batch_size and raise gradient_accumulation_steps by as much"
+            "lower training.per_device_train_batch_size and raise gradient_accumulation_steps by as much, "
+            "or let `rankwise plan --fit` find what to change"
         )
         ledger.report("warning", "does-not-fit", "", message)
     return memory

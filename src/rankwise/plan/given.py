@@ -11,7 +11,7 @@ from rankwise.recipe.domains import Domain
 
 
 def decide_what(ledger: Ledger, prepared: Prepared, doctrine: Doctrine) -> None:
-    """Base, domain, task, scorer, method."""
+    """Base, domain, task, scorer, objective, doctrine."""
     recipe, anatomy, corpus = ledger.asked.recipe, prepared.anatomy, prepared.corpus
     where = ledger.asked.where("model") if ledger.is_given("model") else "rankwise"
     described = f"{anatomy.architecture}, {anatomy.total_parameters:,} parameters"
@@ -24,8 +24,6 @@ def decide_what(ledger: Ledger, prepared: Prepared, doctrine: Doctrine) -> None:
     ledger.given("task", "causal_lm", reason)
     ledger.settle("scorer", *_scorer(corpus, prepared.domain), "rankwise")
     ledger.given("objective", recipe.objective, "the rows have answers to learn from")
-    ledger.given("method", "lora", "small, swappable on one base; the only method of this build")
-    ledger.given("quantization", "none", "the base stays in its floating-point dtype; nothing else is built yet")
     ledger.given("doctrine", recipe.doctrine, f"{doctrine.title}; the default")
     continued = prepared.continued
     ledger.given("adapter", str(continued.folder) if continued else None, "a fresh adapter")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rankwise.doctrine import Value
 from rankwise.errors import Problem, Severity
-from rankwise.plan.plan import Decision
+from rankwise.plan.plan import Basis, Decision
 from rankwise.recipe import Asked
 
 
@@ -19,10 +21,29 @@ class Ledger:
         self.problems: list[Problem] = []
 
     def settle(
-        self, key: str, value: Value, reason: str, source: str, alternatives: dict[str, Value] | None = None
+        self,
+        key: str,
+        value: Value,
+        reason: str,
+        source: str,
+        alternatives: Mapping[str, Value] | None = None,
+        kind: Basis = "computed",
     ) -> None:
         self.settled[key] = value
-        self.decisions[key] = Decision(value=value, reason=reason, source=source, alternatives=alternatives or {})
+        self.decisions[key] = Decision(
+            value=value, reason=reason, source=source, kind=kind, alternatives=dict(alternatives or {})
+        )
+
+    def settle_yours(self, key: str, value: Value, advice: str = "", others: Mapping[str, Value] | None = None) -> None:
+        """The user's own value; `advice`: what the plan's doctrine would have said."""
+        reason = f"you set it; {advice}" if advice else "you set it"
+        self.settle(key, value, reason, self.asked.where(key), others, "yours")
+
+    def amend(self, key: str, value: Value, *notes: str) -> None:
+        """Write a decided value out in full, with what there is to say about that."""
+        self.settled[key] = value
+        old = self.decisions[key]
+        self.decisions[key] = old.model_copy(update={"value": value, "reason": "; ".join([old.reason, *notes])})
 
     def asked_value(self, key: str) -> Value:
         """What the recipe says, `auto` where it says nothing."""
@@ -38,7 +59,7 @@ class Ledger:
     def given(self, key: str, value: Value, reason: str) -> None:
         """A value that needs no doctrine: the user's, or what follows from the facts."""
         if self.is_given(key):
-            self.settle(key, value, "you set it", self.asked.where(key))
+            self.settle_yours(key, value)
         else:
             self.settle(key, value, reason, "rankwise")
 

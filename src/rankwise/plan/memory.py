@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rankwise.facts import Anatomy
 
 BYTES = {"float32": 4, "bfloat16": 2}
 PROCESS = 700 << 20
 """Interpreter and libraries, resident before any model."""
+SMALL_FILES = 1 << 20
+"""Config, record, card, manifest."""
 _HIDDEN_KEPT = 16
 _INNER_KEPT = 4
 """Tensors of the hidden and of the widest size that a layer keeps for its backward pass, in the base's dtype."""
@@ -19,3 +23,19 @@ def training_bytes(anatomy: Anatomy, trainable: int, dtype: str, batch_tokens: i
     activations = batch_tokens * anatomy.num_layers * (_HIDDEN_KEPT * anatomy.hidden_size + _INNER_KEPT * widest) * size
     logits = batch_targets * anatomy.vocab_size * (2 * size + 8)
     return PROCESS + anatomy.total_parameters * size + trainable * 16 + activations + logits
+
+
+class Disk(NamedTuple):
+    """Bytes that a run leaves or needs on the way."""
+
+    run: int
+    catalogue: int
+
+
+def run_disk_bytes(trainable: int) -> Disk:
+    """Three checkpoints (two kept while one is written) of weights, best weights and two moments, and the adapter.
+
+    All in float32; the catalogue gets a copy of the adapter.
+    """
+    adapter = trainable * 4 + SMALL_FILES
+    return Disk(run=3 * (trainable * 16 + SMALL_FILES) + adapter, catalogue=adapter)

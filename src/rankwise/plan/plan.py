@@ -49,16 +49,6 @@ class Plan(_Frozen):
     prediction: Prediction | None = None
     """Of a rehearsal; `memory_bytes` and `seconds` are then its own."""
 
-    def rehearsed(self, prediction: Prediction) -> Plan:
-        """This plan with measured time and memory in place of the estimates."""
-        return self.model_copy(
-            update={
-                "prediction": prediction,
-                "seconds": prediction.seconds.value,
-                "memory_bytes": round(prediction.memory_bytes.value),
-            }
-        )
-
     def __getitem__(self, key: str) -> Value:
         return self.decisions[key].value
 

@@ -11,13 +11,15 @@ from typing import TypeVar
 
 from rankwise.catalog import locate_adapter
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
+from rankwise.data.estimate import BYTES_PER_TOKEN
 from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
 from rankwise.data.request import corpus_request
 from rankwise.doctrine import find_doctrine
 from rankwise.errors import BaseError, Problem, RankwiseError
 from rankwise.events import Observer
-from rankwise.facts import Anatomy, Located, fetch_base, identify_base, locate_base, read_anatomy
+from rankwise.facts import Anatomy, Located, fetch_base, fetch_facts, identify_base, locate_base, read_anatomy
+from rankwise.facts.folder import weight_files
 from rankwise.plan.continued import Continued, read_continued
 from rankwise.recipe import Asked
 from rankwise.recipe.domains import Domain, find_domain
@@ -38,10 +40,14 @@ class Prepared:
     continued: Continued | None
 
 
-def prepare(asked: Asked, observer: Observer) -> Prepared:
-    """All that the recipe speaks of; what is wrong with base, domain and data is raised together."""
+def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepared:
+    """All that the recipe speaks of; what is wrong with base, domain and data is raised together.
+
+    To plan, a base's config.json is enough: what then is estimated, or cannot be trained yet, is among the corpus'
+    problems. `to_train`: weights and tokenizer must be there, and the base must be of a kind this build trains.
+    """
     recipe, faults = asked.recipe, list[RankwiseError]()
-    base = _attempt(faults, lambda: _read_base(asked, observer))
+    base = _attempt(faults, lambda: _read_base(asked, observer, to_train))
     domain = request = corpus = continued = None
     if recipe.domain is not None:
         name = recipe.domain
@@ -60,6 +66,7 @@ def prepare(asked: Asked, observer: Observer) -> Prepared:
         _attempt(faults, lambda: find_doctrine(recipe.doctrine, asked.where("doctrine")))
         raise _together(faults)
     assert base is not None and corpus is not None
+    corpus = replace(corpus, problems=(*_shortcomings(base), *corpus.problems))
     return Prepared(base.located, base.path, base.anatomy, base.renderer, domain, corpus, continued)
 
 
@@ -106,14 +113,45 @@ class _Base:
     renderer: Renderer
 
 
-def _read_base(asked: Asked, observer: Observer) -> _Base:
+def _read_base(asked: Asked, observer: Observer, to_train: bool) -> _Base:
     model = asked.recipe.model
     located = locate_base(model, asked.folder)
-    path = fetch_base(located, observer)
+    path = fetch_base(located, observer) if to_train else fetch_facts(located, observer)
     anatomy = read_anatomy(path, located.name)
+    faults = list[RankwiseError]()
+    renderer = _attempt(faults, lambda: Renderer(path, estimate=not to_train))
+    if to_train:
+        _attempt(faults, lambda: weight_files(path))
+        if anatomy.kind != "causal":
+            faults.append(BaseError(f"{model}: {_not_causal(anatomy)}"))
+    if renderer is None or faults:
+        raise _together(faults)
+    return _Base(located, path, anatomy, renderer)
+
+
+def _not_causal(anatomy: Anatomy) -> str:
+    return f"{anatomy.architecture} is an {anatomy.kind}; this build trains causal models only"
+
+
+def _shortcomings(base: _Base) -> list[Problem]:
+    """What is planned for a base without being known of it, or that cannot be trained."""
+    anatomy, found = base.anatomy, list[Problem]()
+    if anatomy.source != "headers":
+        origin = "config.json alone" if anatomy.source == "config" else "transformers' own model of config.json"
+        here = base.located.kind == "folder"
+        advice = "add them to train" if here else "training fetches them, as `rankwise models fetch` does"
+        message = f"no weights in {base.path} yet: shapes are from {origin}, and no speed can be measured; {advice}"
+        found.append(Problem("note", "base-without-weights", "model", message))
+    if base.renderer.estimated:
+        message = (
+            f"no tokenizer.json in {base.path}: tokens are estimated, one for {BYTES_PER_TOKEN} bytes of text, and "
+            "lengths, steps' cost and capacity with them; add it to count them"
+        )
+        found.append(Problem("note", "tokens-estimated", "model", message))
     if anatomy.kind != "causal":
-        raise BaseError(f"{model}: {anatomy.architecture} is an {anatomy.kind}; this build trains causal models only")
-    return _Base(located, path, anatomy, Renderer(path))
+        message = f"{_not_causal(anatomy)}, and plans for this one as if it wrote the answers"
+        found.append(Problem("warning", "kind-not-trained", "model", message))
+    return found
 
 
 def _read_continued(asked: Asked, base: _Base) -> Continued | None:

@@ -33,6 +33,8 @@ class Rehearsal:
     save_seconds: float
     saves: int
     peak_memory_bytes: int
+    description: tuple[float, float, float, int]
+    """The fields of `plan.capacity.DescriptionLength`, of the training rows on the base."""
 
 
 class Range(BaseModel):

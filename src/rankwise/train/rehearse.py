@@ -3,7 +3,8 @@
     python -m rankwise.train.rehearse FOLDER BASE SECONDS
 
 FOLDER holds plan.json and data.json, as a run folder does; BASE is the base's folder. The step with the most tokens
-comes first, then steps of the run drawn at random until SECONDS are spent, a held-out evaluation and a checkpoint.
+comes first, then steps of the run drawn at random until SECONDS are spent, a held-out evaluation and a checkpoint; at
+last the base reads training rows, for their description length.
 Prints one JSON object, the fields of `plan.rehearsal.Rehearsal`. Nothing is kept.
 """
 
@@ -27,6 +28,7 @@ from rankwise.data.render import Rendered, Renderer
 from rankwise.data.split import spread
 from rankwise.facts import identify_base, read_anatomy
 from rankwise.files import read_json
+from rankwise.model.describe import describe
 from rankwise.model.loss import mean_loss
 from rankwise.plan import EVALUATION_ROWS, Plan
 from rankwise.plan.rehearsal import Rehearsal
@@ -36,6 +38,8 @@ from rankwise.train.run import BaseFolder, open_model, peak_memory_bytes, read_p
 from rankwise.train.state import Progress, save_checkpoint, snapshot
 
 LEAST_STEPS, MOST_STEPS = 4, 40
+DESCRIBED_ROWS = 128
+"""Most training rows that the base reads; of more, as many are drawn."""
 
 
 def rehearse(plan: Plan, corpus: Corpus, base: BaseFolder, seconds: float) -> Rehearsal:
@@ -81,6 +85,10 @@ def rehearse(plan: Plan, corpus: Corpus, base: BaseFolder, seconds: float) -> Re
         before = time.perf_counter()
         save_checkpoint(Path(folder), model, optimizer, Progress(), snapshot(model))
         save_seconds = time.perf_counter() - before
+    peak = peak_memory_bytes(settings.device)
+    model.eval()
+    with model.disable_adapter():
+        description = describe(model, rows, loop.seed, DESCRIBED_ROWS)
     return Rehearsal(
         load_seconds=load_seconds,
         step_tokens=[count for count, _ in timed],
@@ -92,7 +100,8 @@ def rehearse(plan: Plan, corpus: Corpus, base: BaseFolder, seconds: float) -> Re
         evaluations=-(-loop.num_steps // loop.eval_steps),
         save_seconds=save_seconds,
         saves=(loop.num_steps - 1) // loop.save_steps,
-        peak_memory_bytes=peak_memory_bytes(settings.device),
+        peak_memory_bytes=peak,
+        description=(description.bits, description.low, description.high, description.rows_used),
     )
 
 

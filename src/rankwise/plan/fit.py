@@ -1,0 +1,111 @@
+"""What to change where a plan does not fit, cheapest first: the order is by what a change costs in quality.
+
+Smaller micro-batches with as much more accumulation give the same result, only slower; a quantised base costs a
+little; then fewer adapted layers, then a lower rank. Shorter rows lose data, so they are named and never taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rankwise.facts import Anatomy
+from rankwise.plan.plan import Plan
+
+Replan = Callable[[Sequence[str]], Plan]
+"""Plan anew with these overrides (`key=value`) on top of the recipe."""
+MLP = ("gate", "gate_up", "up", "down")
+"""Roles of the layers that are kept when fewer must do: adapted alone they lose least (LoRA Without Regret)."""
+LEAST_RANK = 4
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step towards a plan that fits."""
+
+    overrides: tuple[str, ...]
+    """Empty: this is only named, not taken."""
+    what: str
+    memory_bytes: int | None
+    """Of the plan with this change and all before it; None if it was not taken."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    plan: Plan
+    changes: tuple[Change, ...]
+    fits: bool
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """All that was changed, for `--set`; a later value of a key replaces an earlier one."""
+        return _latest(override for change in self.changes for override in change.overrides)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "fits": self.fits,
+            "overrides": list(self.overrides),
+            "changes": [asdict(change) for change in self.changes],
+        }
+
+
+def fit(plan: Plan, anatomy: Anatomy, room: int, replan: Replan) -> Fitted:
+    """Change what must be changed until `plan` needs at most `room` bytes, and nothing more."""
+    changes: list[Change] = []
+    taken: tuple[str, ...] = ()
+    for overrides, what in _ways(plan, anatomy):
+        if plan.memory_bytes <= room:
+            break
+        if not overrides:
+            changes.append(Change((), what, None))
+            continue
+        tried = _latest((*taken, *overrides))
+        made = replan(tried)
+        if made.memory_bytes < plan.memory_bytes:
+            plan, taken = made, tried
+            changes.append(Change(overrides, what, made.memory_bytes))
+    return Fitted(plan, tuple(changes), plan.memory_bytes <= room)
+
+
+def _latest(overrides: Iterable[str]) -> tuple[str, ...]:
+    """One override a key, the last one given."""
+    return tuple({override.partition("=")[0]: override for override in overrides}.values())
+
+
+def _ways(plan: Plan, anatomy: Anatomy) -> Iterator[tuple[tuple[str, ...], str]]:
+    batch = _count(plan, "training.per_device_train_batch_size")
+    accumulation = _count(plan, "training.gradient_accumulation_steps")
+    while batch > 1:
+        # Halves whose product stays the same; an odd batch goes to single rows at once.
+        factor = 2 if batch % 2 == 0 else batch
+        batch, accumulation = batch // factor, accumulation * factor
+        yield (
+            (
+                f"training.per_device_train_batch_size={batch}",
+                f"training.gradient_accumulation_steps={accumulation}",
+            ),
+            f"{batch} rows a forward pass, {accumulation} passes a step: the same result, slower",
+        )
+    if plan["quantization"] == "none":
+        yield (
+            (),
+            "a base in 4 bits (qlora) would take about a quarter of bfloat16's memory; this build has no qlora yet",
+        )
+    names = plan["lora.target_modules"]
+    assert isinstance(names, list)
+    roles = {layer.leaf: layer.role for layer in anatomy.targeted(names)}
+    mlp = [name for name in names if roles.get(name.rpartition(".")[2]) in MLP]
+    if mlp and len(mlp) < len(names):
+        yield (f"lora.target_modules=[{', '.join(mlp)}]",), f"only {', '.join(mlp)}: the layers that lose least alone"
+    r = _count(plan, "lora.r")
+    while r // 2 >= max(LEAST_RANK, plan.capacity.smallest_rank):
+        r //= 2
+        yield (f"lora.r={r}",), f"rank {r}"
+    yield (), "shorter rows: set data.max_length with too_long: drop, which loses the longest rows; not done for you"
+
+
+def _count(plan: Plan, key: str) -> int:
+    value = plan[key]
+    assert isinstance(value, int)
+    return value

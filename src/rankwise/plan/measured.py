@@ -1,0 +1,29 @@
+"""A plan with what a rehearsal measured in place of what was estimated."""
+
+from __future__ import annotations
+
+from rankwise.plan.capacity import DescriptionLength, judge_capacity
+from rankwise.plan.plan import Plan
+from rankwise.plan.prepare import Prepared
+from rankwise.plan.rehearsal import Rehearsal, predict
+
+
+def with_rehearsal(plan: Plan, prepared: Prepared, rehearsal: Rehearsal) -> Plan:
+    """Time, memory and the bits that the answers hold; no decision changes."""
+    prediction = predict(rehearsal)
+    modules, r = plan["lora.target_modules"], plan["lora.r"]
+    assert isinstance(modules, list) and isinstance(r, int)
+    capacity = judge_capacity(
+        r,
+        lambda rank: prepared.anatomy.trainable_parameters(modules, rank),
+        prepared.corpus.supervised_tokens,
+        DescriptionLength(*rehearsal.description),
+    )
+    return plan.model_copy(
+        update={
+            "prediction": prediction,
+            "seconds": prediction.seconds.value,
+            "memory_bytes": round(prediction.memory_bytes.value),
+            "capacity": capacity,
+        }
+    )
