@@ -12,7 +12,7 @@ FROZEN = {
     "check": ["RECIPE", "--set", "--json"],
     "plan": [
         *("[RECIPE]", "--domain", "--model", "--doctrine", "--explain", "--compare"),
-        *("--set", "--json"),
+        *("--measure", "--fit", "--set", "--json"),
     ],
     "train": ["[RECIPE]", "--output", "--resume", "--set", "--json"],
     "evaluate": ["ADAPTER|RUN", "--data", "--json"],

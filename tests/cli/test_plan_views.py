@@ -141,7 +141,9 @@ def test_explain_in_json(cli: Cli, project: Path) -> None:
     ("arguments", "code"),
     [
         (["--explain", "lora.rank"], "unknown-key"),
-        (["--explain", "lora.r", "--compare"], "explain-and-compare"),
+        (["--explain", "lora.r", "--compare"], "flags-apart"),
+        (["--explain", "lora.r", "--fit"], "flags-apart"),
+        (["--compare", "--measure"], "flags-apart"),
         (["--doctrine", "nobody"], "unknown-doctrine"),
         (["--doctrine", "nobody", "--compare"], "unknown-doctrine"),
     ],

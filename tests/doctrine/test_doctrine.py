@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from rankwise.doctrine import DEFAULTS, DOCTRINES, Situation, Value, find_doctrine
 from rankwise.doctrine.examples import ELSEWHERE, LLAMA_ROLES, REFERENCE
-from rankwise.doctrine.rankwise import HIDDEN_POWER, RANKWISE, REFERENCE_HIDDEN, REFERENCE_RANK, REFERENCE_RATE
+from rankwise.doctrine.rankwise import (
+    HEADROOM,
+    HIDDEN_POWER,
+    RANKS,
+    RANKWISE,
+    REFERENCE_HIDDEN,
+    REFERENCE_RANK,
+    REFERENCE_RATE,
+    SMALL_BASE_RANK,
+)
 from rankwise.doctrine.rule import Doctrine
 from rankwise.errors import RecipeError
 from rankwise.recipe.schema import Recipe
@@ -188,3 +197,26 @@ def test_an_unknown_doctrine_names_the_nearest_and_the_place() -> None:
     assert (problem.severity, problem.code, problem.where) == ("error", "unknown-doctrine", "recipe.yaml:3")
     assert 'did you mean "best-practices"?' in problem.message
     assert all(name in problem.message for name in DOCTRINES)
+
+
+@given(st.integers(1, 10**8), st.integers(10**3, 10**8))
+def test_capacity_is_the_floor_of_the_rank_and_not_the_choice(tokens: int, per_rank: int) -> None:
+    here = dataclasses.replace(
+        situation({"lora.target_modules": ["q_proj"]}), supervised_tokens=tokens, count_per_rank=lambda names: per_rank
+    )
+    advised = RANKWISE.advise("lora.r", here)
+    assert advised is not None and isinstance(advised.value, int)
+    assert advised.value >= SMALL_BASE_RANK
+    assert advised.value == RANKS[-1] or advised.value * per_rank * 2 >= HEADROOM * tokens
+    if advised.value > SMALL_BASE_RANK:
+        below = RANKS[RANKS.index(advised.value) - 1]
+        assert below * per_rank * 2 < HEADROOM * tokens
+        assert advised.source.endswith("Capacity Requirements")
+
+
+def test_where_nobody_can_count_the_usual_rank_stands() -> None:
+    for count in (None, lambda names: 0):
+        here = dataclasses.replace(situation({}), supervised_tokens=10**9, count_per_rank=count)
+        assert here.parameters_per_rank is None
+        advised = RANKWISE.advise("lora.r", here)
+        assert advised is not None and advised.value == SMALL_BASE_RANK

@@ -17,7 +17,8 @@ from rankwise.data.render import Renderer
 from rankwise.errors import BaseError, DataError, PlanError
 from rankwise.facts import Anatomy
 from rankwise.plan import Capacity
-from rankwise.plan.capacity import HEADROOM, RANKS, DescriptionLength, judge_capacity
+from rankwise.doctrine.rankwise import HEADROOM, RANKS
+from rankwise.plan.capacity import DescriptionLength, judge_capacity
 
 PER_RANK = 1000
 """Parameters of the targets at rank 1 in these examples: 2,000 bits."""

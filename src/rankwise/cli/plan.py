@@ -14,9 +14,13 @@ from rankwise.cli.text import size_text, time_text, value_text, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rankwise.cli.screen import Screen
     from rankwise.plan.fit import Fitted
     from rankwise.plan.plan import Plan
     from rankwise.recipe import Asked
+
+VALUE_WIDTH = 28
+"""Characters; what is longer wraps, so that the reason keeps its room."""
 
 
 def plan(
@@ -38,30 +42,15 @@ def plan(
     """Show what training will do, each value with its reason."""
     with answering(as_json) as screen:
         from rankwise import api
-        from rankwise.errors import RecipeError
         from rankwise.recipe import with_overrides
 
-        if compare and explain is not None:
-            raise refuse(
-                RecipeError, "explain-and-compare", "", "either --explain KEY or --compare; give one of the two"
-            )
+        _refuse_together({"--explain": explain is not None, "--compare": compare, "--measure": measure, "--fit": fit})
         asked = _asked(recipe, domain, model, [*(overrides or ()), *_by(doctrine)])
         if explain is not None:
-            from rankwise.cli.explain import show_explanation
-
-            with screen.watching() as observer:
-                told = api.explain(asked, explain, observer)
-            show_explanation(screen.tables, told)
-            screen.answer(told.as_json())
+            _explain(screen, asked, explain)
             return
         if compare:
-            from rankwise.cli.compare import show_comparison
-
-            with screen.watching() as observer:
-                found = api.compare(asked, observer)
-            show_comparison(screen.tables, found)
-            screen.problems(found.problems)
-            screen.answer(found.as_json())
+            _compare(screen, asked)
             return
         fitted = None
         with screen.watching() as observer:
@@ -75,6 +64,36 @@ def plan(
         screen.problems(made.problems)
         screen.answer(made.as_json() | ({} if fitted is None else {"fit": fitted.as_json()}))
         end(made.problems)
+
+
+def _refuse_together(flags: dict[str, bool]) -> None:
+    """`--explain` and `--compare` stand alone; `--measure` and `--fit` go together."""
+    from rankwise.errors import RecipeError
+
+    given = [flag for flag, there in flags.items() if there]
+    if len(given) > 1 and set(given) & {"--explain", "--compare"}:
+        raise refuse(RecipeError, "flags-apart", "", f"{' and '.join(given)} show different things; give one of them")
+
+
+def _explain(screen: Screen, asked: Asked, key: str) -> None:
+    from rankwise import api
+    from rankwise.cli.explain import show_explanation
+
+    with screen.watching() as observer:
+        told = api.explain(asked, key, observer)
+    show_explanation(screen.tables, told)
+    screen.answer(told.as_json())
+
+
+def _compare(screen: Screen, asked: Asked) -> None:
+    from rankwise import api
+    from rankwise.cli.compare import show_comparison
+
+    with screen.watching() as observer:
+        found = api.compare(asked, observer)
+    show_comparison(screen.tables, found)
+    screen.problems(found.problems)
+    screen.answer(found.as_json())
 
 
 def _by(doctrine: str | None) -> list[str]:
@@ -104,10 +123,14 @@ def _asked(recipe: Path | None, domain: str | None, model: str | None, overrides
 
 def show_plan(console: Console, made: Plan) -> None:
     """The decisions as a table, then what they cost and whether they suffice."""
-    shown = table("key", "value", "reason", "source")
+    from rich.text import Text
+
+    shown = table("key", "value", "reason, and source")
     shown.columns[0].no_wrap = True
+    shown.columns[1].max_width = VALUE_WIDTH
     for key, decision in made.decisions.items():
-        shown.add_row(key, value_text(decision.value), visible(decision.reason), visible(decision.source))
+        told = Text.assemble(visible(decision.reason), "\n" if decision.reason else "", (visible(decision.source), "dim"))
+        shown.add_row(key, value_text(decision.value), told)
     console.print(shown)
     share = made.trainable_parameters / made.total_parameters
     console.print(f"Trains {made.trainable_parameters:,} of {made.total_parameters:,} parameters ({share:.2%}).")

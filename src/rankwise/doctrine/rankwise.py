@@ -20,6 +20,18 @@ HIDDEN_POWER = 0.781
 """The same fit's power for Llama-like models."""
 REFERENCE_RANK = 32
 """Rank at which that fit was made, and to which our readings above lead with the square root below."""
+SMALL_BASE = 1_000_000_000
+"""Parameters below which our own readings, all on one base of 135M, are believed before the published sweeps."""
+SMALL_BASE_RANK = 16
+BITS_PER_PARAMETER = 2
+"""What a parameter can store (Allen-Zhu and Li 2024, cited by "LoRA Without Regret")."""
+BITS_PER_TOKEN = 1.0
+"""What a supervised token needs, as the same source estimates where nothing was measured."""
+RANKS = (8, 16, 32, 64, 128, 256)
+"""Ranks that are suggested."""
+HEADROOM = 2
+"""A rank that is chosen for capacity has this many times the bits needed: at 100 passes over a fact, not at 1,000, a
+parameter holds one bit and not two (Allen-Zhu and Li 2024), and a fine-tuning run makes fewer."""
 ENOUGH_ROWS_SEEN = 160 * 16
 """On 440 rows the held-out loss still fell at step 80 of 83 (docs/log.md)."""
 MOST_EPOCHS = 6
@@ -33,21 +45,42 @@ _READINGS = "readings of doctrine/rankwise.py"
 @RANKWISE.rule("lora.target_modules", "Which Layers to Apply LoRA", "measured", document=_REGRET)
 def target_modules(situation: Situation) -> Advice:
     return Advice(
-        list(situation.linear_layers),
+        situation.projections,
         "adapting every linear layer beats attention alone even at equal parameters",
+    )
+
+
+@RANKWISE.rule("lora.r", "Capacity Requirements", when="answers that the usual rank could not hold", document=_REGRET)
+def r_for_capacity(situation: Situation) -> Advice | None:
+    """Capacity gives the floor, not the choice: rank also speeds learning, long before storage is short."""
+    per_rank, usual = situation.parameters_per_rank, _usual_rank(situation)
+    if per_rank is None:
+        return None
+    needed = HEADROOM * situation.supervised_tokens * BITS_PER_TOKEN
+    enough = next((rank for rank in RANKS if rank * per_rank * BITS_PER_PARAMETER >= needed), RANKS[-1])
+    if enough <= usual:
+        return None
+    return Advice(
+        enough,
+        f"the answers' {situation.supervised_tokens:,} tokens need about a bit each, and rank {usual} holds less than "
+        f"{HEADROOM} times that",
     )
 
 
 @RANKWISE.rule("lora.r", _READINGS, "measured", when="bases under 1B")
 def r_of_a_small_base(situation: Situation) -> Advice | None:
-    if situation.base_parameters >= 1_000_000_000:
+    if situation.base_parameters >= SMALL_BASE:
         return None
-    return Advice(16, "on a base under 1B, 4 was too low (0.303 against 0.264), 64 no sure gain")
+    return Advice(SMALL_BASE_RANK, "on a base under 1B, 4 was too low (0.303 against 0.264), 64 no sure gain")
 
 
 @RANKWISE.rule("lora.r", "default rank", "measured", document="tinker-cookbook")
 def r(situation: Situation) -> Advice:
-    return Advice(32, "the published sweeps' default for supervised rows; more rank costs little time")
+    return Advice(REFERENCE_RANK, "the published sweeps' default for supervised rows; more rank costs little time")
+
+
+def _usual_rank(situation: Situation) -> int:
+    return SMALL_BASE_RANK if situation.base_parameters < SMALL_BASE else REFERENCE_RANK
 
 
 @RANKWISE.rule("lora.lora_alpha", "Core Principles 1", document="LoRA Best Practices")

@@ -46,6 +46,8 @@ class Situation:
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role (`query`, `up`, ... of facts/base) -> target names that reach the projections of this role and no others: a
     dotted end (`attn.c_proj`) where a leaf name alone would reach more."""
+    count_per_rank: Callable[[list[str]], int] | None = None
+    """Target names -> parameters that each rank adds on the layers they reach; None where nobody can count."""
     num_layers: int = 0
     model_type: str = ""
     """As config.json writes it: `llama`."""
@@ -96,6 +98,13 @@ class Situation:
         if epochs is None or self.step_rows is None:
             return None
         return max(1, ceil(round(epochs * self.rows / self.step_rows, 6)))
+
+    @property
+    def parameters_per_rank(self) -> int | None:
+        """Trainable parameters that each rank adds on the settled targets; None where they cannot be counted."""
+        targets = self.settled.get("lora.target_modules")
+        names = targets if isinstance(targets, list) else self.projections
+        return (self.count_per_rank(names) or None) if self.count_per_rank is not None else None
 
     def named(self, *roles: str) -> list[str]:
         """Names of the projections that have one of these roles, in this order."""

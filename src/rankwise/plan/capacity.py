@@ -15,20 +15,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from rankwise.data.corpus import asked, default_instruction
 from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
+from rankwise.doctrine.rankwise import BITS_PER_PARAMETER, BITS_PER_TOKEN, HEADROOM, RANKS
 from rankwise.errors import PlanError, Problem, raise_if_errors
 from rankwise.events import Observer, ignore
 from rankwise.facts import Anatomy, fetch_base, fetch_facts, locate_base
 from rankwise.recipe import Recipe
 
-BITS_PER_PARAMETER = 2
-"""What a parameter can store (Allen-Zhu and Li 2024, cited by "LoRA Without Regret")."""
-BITS_PER_TOKEN = 1.0
-"""What a supervised token needs, as the same source estimates where nothing was measured."""
-RANKS = (8, 16, 32, 64, 128, 256)
-"""Ranks that are suggested."""
-HEADROOM = 2
-"""The suggested rank has this many times the bits needed: at 100 passes over a fact, not at 1,000, a parameter holds
-one bit and not two (Allen-Zhu and Li 2024), and a fine-tuning run makes fewer."""
 WASTEFUL = 1000
 """Capacity over need from which more rank is for the speed of learning alone; a convention of ours."""
 GUIDE_PROJECTIONS = 10

@@ -27,6 +27,7 @@ def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, set
         longest_row=corpus.max_length,
         settled=settled,
         roles=names_by_role(anatomy),
+        count_per_rank=lambda names: anatomy.trainable_parameters(names, 1),
         num_layers=anatomy.num_layers,
         model_type=anatomy.model_type,
         architecture=anatomy.architecture,
