@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import rankwise
 from rankwise import count_tokens, min_rank_for_dataset, validate_capacity
 from rankwise.data.render import Renderer
+from rankwise.doctrine.rankwise import HEADROOM, RANKS
 from rankwise.errors import BaseError, DataError, PlanError
 from rankwise.facts import Anatomy
 from rankwise.plan import Capacity
-from rankwise.doctrine.rankwise import HEADROOM, RANKS
 from rankwise.plan.capacity import DescriptionLength, judge_capacity
 
 PER_RANK = 1000

@@ -129,7 +129,8 @@ def show_plan(console: Console, made: Plan) -> None:
     shown.columns[0].no_wrap = True
     shown.columns[1].max_width = VALUE_WIDTH
     for key, decision in made.decisions.items():
-        told = Text.assemble(visible(decision.reason), "\n" if decision.reason else "", (visible(decision.source), "dim"))
+        lines = [Text(visible(decision.reason))] if decision.reason else []
+        told = Text("\n").join([*lines, Text(visible(decision.source), style="dim")])
         shown.add_row(key, value_text(decision.value), told)
     console.print(shown)
     share = made.trainable_parameters / made.total_parameters
