@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,10 +36,14 @@ def golden(name: str, text: str) -> None:
 
 
 @pytest.fixture
-def peers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def peers_alone() -> Iterator[None]:
     """Of the doctrines those of other tools, so that what the guides say may change without these files."""
-    for name in set(DOCTRINES) - {*PEERS, "working-notes", "honest-choice"}:
-        monkeypatch.delitem(DOCTRINES, name)
+    everyone = dict(DOCTRINES)
+    for name in set(everyone) - {*PEERS, "working-notes", "honest-choice"}:
+        del DOCTRINES[name]
+    yield
+    DOCTRINES.clear()  # put back one by one they would stand in another order
+    DOCTRINES.update(everyone)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from rankwise.plan import Plan
 from rankwise.plan.fit import LEAST_RANK, Fitted, fit
 
 PlanOf = Callable[..., Plan]
-WIDE = "training: {per_device_train_batch_size: 12}\nlora: {r: 64}"
+WIDE = "training: {per_device_train_batch_size: 12, bf16: true}\nlora: {r: 64}"
 
 
 @pytest.fixture
@@ -25,6 +25,12 @@ def fitted(plan_of: PlanOf, tiny_anatomy: Anatomy) -> Callable[..., Fitted]:
 def test_a_plan_that_fits_is_left_alone(plan_of: PlanOf, fitted: Callable[..., Fitted]) -> None:
     plan = plan_of(WIDE)
     assert fitted(plan.memory_bytes) == Fitted(plan, (), True)
+
+
+def test_a_base_in_bfloat16_comes_before_all_else(plan_of: PlanOf, fitted: Callable[..., Fitted]) -> None:
+    wide = WIDE.replace("true", "false")
+    made = fitted(plan_of(wide).memory_bytes - 1, wide)
+    assert made.fits and made.overrides == ("training.bf16=true",)
 
 
 def test_smaller_micro_batches_come_first_and_change_no_step(plan_of: PlanOf, fitted: Callable[..., Fitted]) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from rankwise.cli.options import Adapter, AsJson
 from rankwise.cli.screen import answering, listing, table
-from rankwise.cli.text import score_text, size_text, value_text, visible
+from rankwise.cli.text import METRICS, score_text, size_text, value_text, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,11 +135,11 @@ def _has_errors(problems: list[Problem]) -> bool:
 
 
 def _score(metrics: Mapping[str, Any]) -> str:
-    """The adapter's first score, by name."""
-    judged = metrics.get("adapter")
-    if not isinstance(judged, dict):
+    """The adapter's score in the metric that its evaluation was decided by."""
+    judged, metric = metrics.get("adapter"), metrics.get("metric")
+    if not isinstance(judged, dict) or not isinstance(judged.get(metric), float):
         return "not evaluated"
-    return next((f"{name} {score_text(v)}" for name, v in judged.items() if isinstance(v, float)), "-")
+    return f"{METRICS.get(str(metric), str(metric))} {score_text(judged[metric])}"
 
 
 def _show_facts(console: Console, facts: AdapterFacts) -> None:

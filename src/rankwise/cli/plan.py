@@ -158,5 +158,6 @@ def show_fit(console: Console, fitted: Fitted) -> None:
         console.print(f"- {visible(change.what)}: {after}", soft_wrap=True)
     if not fitted.fits:
         console.print("Even so it does not fit; take a smaller base, or a machine with more memory.")
+        return
     keep = " ".join(f"--set '{override}'" for override in fitted.overrides)
     console.print(f"To train so: {keep}", soft_wrap=True)

@@ -246,6 +246,8 @@ class _Advice:
         key, wanted = "training.bf16", self.asked.recipe.training.bf16
         if wanted != "auto":
             self.ledger.settle_yours(key, wanted)
+        elif self.anatomy.source != "headers" and self.anatomy.dtype == "bfloat16":
+            self.ledger.settle(key, True, "no weights are here to measure; its config keeps them so", "rankwise")
         elif self.measured is None:
             self.ledger.settle(key, False, "not measured on this machine, so float32", "rankwise")
         elif len(speed := self.measured.train_tokens_per_second) == 1:
