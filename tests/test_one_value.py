@@ -65,8 +65,8 @@ def test_logits_survive_save_load_and_merge(r: int, tiny_base: Path, tmp_path: P
     from transformers import AutoModelForCausalLM
 
     from rankwise.model.attach import LoraSettings, attach_new, require_trainable
-    from rankwise.model.attention import Packing
     from rankwise.model.load import load_base
+    from rankwise.model.packing import Packing
 
     settings = LoraSettings(r, 2 * r, 0.0, list(SUM_OF_ENDS), "none", False, True)
     adapted = attach_new(load_base(tiny_base, "float32", "cpu"), "tiny", settings, seed=0)

@@ -212,9 +212,9 @@ def test_the_base_is_the_base_where_an_adapter_trained_biases(tiny_base: Path, t
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from rankwise.model.attach import LoraSettings, attach_new
-    from rankwise.model.attention import Packing
     from rankwise.model.load import load_base
     from rankwise.model.open import open_adapter
+    from rankwise.model.packing import Packing
 
     folder = tmp_path / "biased"
     shutil.copytree(tiny_base, folder)

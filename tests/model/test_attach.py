@@ -13,8 +13,8 @@ import torch
 from rankwise.errors import AdapterError, PlanError
 from rankwise.facts import read_anatomy
 from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
-from rankwise.model.attention import Packing
 from rankwise.model.load import load_base
+from rankwise.model.packing import Packing
 
 SETTINGS = LoraSettings(4, 8.0, 0.0, ["q_proj", "down_proj"], "none", False, True)
 BaseOf = Callable[[str], Path]

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankwise.errors import BaseError
-from rankwise.model import attention
-from rankwise.model.attention import Cache, Packing, Prefix
+from rankwise.model import blocks, packing
+from rankwise.model.cache import Cache
 from rankwise.model.load import load_base
+from rankwise.model.packing import Packing, Prefix
 
 HEADS, KEY_HEADS, SIZE, SCALE = 4, 2, 8, 0.37
 CHAIN = torch.tensor([[1, 0], [1, 1]], dtype=torch.bool)
@@ -67,19 +68,46 @@ def by_definition(
     prefix=st.integers(0, 8),
     window=st.none() | st.integers(1, 12),
     tree=st.sampled_from([None, CHAIN, FORK]),
-    held=st.sampled_from([0, 1 << 40]),
+    held=st.sampled_from([0, 300, 1 << 40]),
+    cut=st.sampled_from([1, 3, 128]),
 )
 def test_attention_is_its_definition(
-    lengths: list[int], prefix: int, window: int | None, tree: torch.Tensor | None, held: int
+    lengths: list[int], prefix: int, window: int | None, tree: torch.Tensor | None, held: int, cut: int
 ) -> None:
     if tree is not None:
         lengths = [length + len(tree) for length in lengths]
     query, key, value = random_heads(prefix + sum(lengths))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "SCORES_HELD", held)
+        patch.setattr(packing, "SCORES", held)
+        patch.setattr(packing, "QUERIES", cut)
         got = Packing(lengths, prefix, tree).attend(0, query, key, value, SCALE, window)[0]
     expected = by_definition(query, key, value, lengths, prefix, window, tree)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)  # the softmax is float32
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    prefix=st.integers(0, 8),
+    window=st.none() | st.integers(1, 12),
+    held=st.sampled_from([0, 300, 1 << 40]),
+    cut=st.sampled_from([1, 3, 128]),
+    kept=st.sampled_from([0, 1, 16]),
+)
+def test_gradients_are_those_of_the_definition(
+    lengths: list[int], prefix: int, window: int | None, held: int, cut: int, kept: int
+) -> None:
+    ours = [x.requires_grad_() for x in random_heads(prefix + sum(lengths))]
+    theirs = [x.detach().clone().requires_grad_() for x in ours]
+    above = torch.randn(prefix + sum(lengths), HEADS, SIZE, dtype=torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "SCORES", held)
+        patch.setattr(packing, "QUERIES", cut)
+        patch.setattr(blocks, "WEIGHTS_KEPT", kept)
+        Packing(lengths, prefix).attend(0, *ours, SCALE, window)[0].backward(above)
+    by_definition(*theirs, lengths, prefix, window).backward(above)
+    for mine, defined in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad, defined.grad, rtol=0, atol=1e-6)  # the masks are float32
 
 
 def prefix_of(length: int, heads: tuple[torch.Tensor, torch.Tensor, torch.Tensor], window: int | None) -> Prefix:
@@ -94,10 +122,11 @@ def prefix_of(length: int, heads: tuple[torch.Tensor, torch.Tensor, torch.Tensor
     prefix=st.integers(1, 8),
     window=st.none() | st.integers(1, 12),
     tree=st.sampled_from([None, CHAIN, FORK]),
-    held=st.sampled_from([0, 200, 1 << 40]),
+    held=st.sampled_from([0, 300, 1 << 40]),
+    cut=st.sampled_from([1, 3, 128]),
 )
 def test_a_known_prefix_is_one_laid_out(
-    lengths: list[int], prefix: int, window: int | None, tree: torch.Tensor | None, held: int
+    lengths: list[int], prefix: int, window: int | None, tree: torch.Tensor | None, held: int, cut: int
 ) -> None:
     if tree is not None:
         lengths = [length + len(tree) for length in lengths]
@@ -106,7 +135,8 @@ def test_a_known_prefix_is_one_laid_out(
     known = prefix_of(prefix, (query[:, :, :prefix], key[:, :, :prefix], value[:, :, :prefix]), window)
     own = (query[:, :, prefix:], key[:, :, prefix:], value[:, :, prefix:])
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr(attention, "SCORES_HELD", held)
+        patch.setattr(packing, "SCORES", held)
+        patch.setattr(packing, "QUERIES", cut)
         got = Packing(lengths, known, tree).attend(0, *own, SCALE, window)[0]
     torch.testing.assert_close(got, expected[prefix:], rtol=0, atol=1e-6)
 

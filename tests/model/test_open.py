@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from rankwise.errors import AdapterError
 from rankwise.model.attach import LoraSettings, attach_new
-from rankwise.model.attention import Packing
 from rankwise.model.load import load_base
 from rankwise.model.open import open_adapter
+from rankwise.model.packing import Packing
 
 BaseOf = Callable[[str], Path]
 

@@ -13,13 +13,13 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rankwise.data.batch import pack
 from rankwise.data.render import Rendered
-from rankwise.model import attention
+from rankwise.model import blocks, packing
 from rankwise.model.attach import LoraSettings, attach_new
-from rankwise.model.attention import Packing
 from rankwise.model.generate import generate, score_labels
 from rankwise.model.load import load_base
 from rankwise.model.lora import _fused_forward
 from rankwise.model.loss import mean_loss, target_losses
+from rankwise.model.packing import Packing
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma3", "mistral")
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -46,10 +46,14 @@ def rows_after(prefix: int, *lengths: int) -> list[Rendered]:
     return rows
 
 
-@pytest.fixture(params=["products", "kernel"])
+@pytest.fixture(params=["whole", "cut", "computed again"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways of computing the rows' attention."""
-    monkeypatch.setattr(attention, "SCORES_HELD", 1 << 40 if request.param == "products" else 0)
+    """Attention in one block, in many, and with weights that are not kept for the backward pass."""
+    if request.param == "cut":
+        monkeypatch.setattr(packing, "SCORES", 1)
+        monkeypatch.setattr(packing, "QUERIES", 5)
+    if request.param == "computed again":
+        monkeypatch.setattr(blocks, "WEIGHTS_KEPT", 0)
     return str(request.param)
 
 
@@ -61,11 +65,11 @@ def test_logits_of_packed_rows_are_those_of_each_row_alone(
     rows = rows_after(prefix, 12, 3, 25, 1)
     batch = pack(rows, share=prefix > 0)
     assert batch.prefix == (prefix if prefix else 0)
-    packing = Packing(batch.lengths, batch.prefix)
+    packed = Packing(batch.lengths, batch.prefix)
     model = load_base(base_of(architecture), "float32", "cpu")
     with torch.no_grad():
         logits = model(
-            input_ids=torch.tensor([batch.ids]), position_ids=packing.positions(), packing=packing, use_cache=False
+            input_ids=torch.tensor([batch.ids]), position_ids=packed.positions(), packing=packed, use_cache=False
         ).logits[0]
         start = batch.prefix
         for implementation in ("eager", "sdpa"):

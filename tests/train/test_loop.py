@@ -348,7 +348,7 @@ def test_out_of_memory_says_what_to_change(
         if module.training is training:
             raise torch.OutOfMemoryError("CUDA out of memory.\nmany lines more")
 
-    model.register_forward_pre_hook(exhaust)
+    model.get_base_model().base_model.register_forward_pre_hook(exhaust)
     with pytest.raises(TrainingError) as caught:
         run(model, rows, tmp_path)
     message = str(caught.value)

@@ -126,8 +126,8 @@ def test_a_run_leaves_no_more_files_than_was_planned(tiny_base: Path, corpus: Co
 
 def test_plain_transformers_and_peft_load_what_was_saved(tiny_base: Path, corpus: Corpus, tmp_path: Path) -> None:
     """A process without rankwise gives the logits that rankwise gives."""
-    from rankwise.model.attention import Packing
     from rankwise.model.open import open_adapter
+    from rankwise.model.packing import Packing
 
     done = train(tiny_base, corpus, tmp_path / "run")
     ids = list(corpus.held_out_rendered[0].ids)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from rankwise.data.batch import SHARED_PREFIX_FLOOR
-from rankwise.model.attention import Cache, Packing, Prefix
+from rankwise.model.cache import Cache
+from rankwise.model.packing import Packing, Prefix
 
 Tokens = Sequence[int]
 Done = Callable[[int], None]

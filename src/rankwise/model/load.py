@@ -11,7 +11,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from rankwise.errors import BaseError
-from rankwise.model.attention import IMPLEMENTATION, Packing
+from rankwise.model.attention import IMPLEMENTATION
+from rankwise.model.elementwise import fuse_elementwise
+from rankwise.model.head import has_plain_head
+from rankwise.model.packing import Packing
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
@@ -64,6 +67,8 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
         ) from None
     model.eval()
     _require_packing(model, folder, TOLERANCE[dtype])
+    fuse_elementwise(model)
+    has_plain_head(model)  # looked at once, here, so that no step of training has to
     return model
 
 

@@ -1,37 +1,60 @@
-"""Loss of packed batches: logits only where a token is supervised."""
+"""Loss of packed batches: logits only where a token is supervised, and only a few rows of them at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from peft import PeftModel
+from torch import nn
 from torch.nn import functional as F
 
 from rankwise.data.batch import Batch, pack
 from rankwise.data.render import Rendered
-from rankwise.model.attention import Packing
+from rankwise.model.head import has_plain_head, head_losses
+from rankwise.model.packing import Packing
 
 
-def target_losses(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+def nothing() -> None:
+    """The pause of who does not want to be asked between batches."""
+
+
+def target_losses(model: nn.Module, batch: Batch) -> torch.Tensor:
     """-ln p of every supervised token of the batch, float32, in the order of `batch.targets`."""
     device = next(model.parameters()).device
     packing = Packing(batch.lengths, batch.prefix, device=device)
-    logits = model(
-        input_ids=torch.tensor([batch.ids], device=device),
-        position_ids=packing.positions(),
-        packing=packing,
-        logits_to_keep=torch.tensor(batch.at, device=device),
-        use_cache=False,
-    ).logits[0]
-    return F.cross_entropy(logits.float(), torch.tensor(batch.targets, device=device), reduction="none")
+    inputs = {
+        "input_ids": torch.tensor([batch.ids], device=device),
+        "position_ids": packing.positions(),
+        "packing": packing,
+        "use_cache": False,
+    }
+    at, targets = torch.tensor(batch.at, device=device), torch.tensor(batch.targets, device=device)
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not has_plain_head(base):
+        logits = model(**inputs, logits_to_keep=at).logits[0]
+        return F.cross_entropy(logits.float(), targets, reduction="none")
+    hidden = base.base_model(**inputs).last_hidden_state[0].index_select(0, at)
+    return head_losses(base.get_output_embeddings(), hidden, targets)
 
 
 @torch.no_grad()
-def mean_loss(model: torch.nn.Module, rows: Sequence[Rendered], batch_rows: int, share: bool) -> float:
-    """Mean -ln p per supervised token over `rows`, in nats; rows of like length go together."""
+def mean_loss(
+    model: nn.Module,
+    rows: Sequence[Rendered],
+    batch_rows: int,
+    share: bool,
+    between: Callable[[], None] = nothing,
+) -> float:
+    """Mean -ln p per supervised token over `rows`, in nats; rows of like length go together.
+
+    `between` is called before each batch, and may raise to leave early.
+    """
     ordered = sorted(rows, key=lambda row: -len(row.ids))
     total, tokens = 0.0, 0
     for start in range(0, len(ordered), batch_rows):
+        between()
         losses = target_losses(model, pack(ordered[start : start + batch_rows], share))
         total += float(losses.sum())
         tokens += losses.numel()

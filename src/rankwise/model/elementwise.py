@@ -1,0 +1,121 @@
+"""Norms and gated activations as single autograd functions, on a base whose own modules compute the same.
+
+The modules of transformers leave a dozen tensors for the backward pass and as many passes over memory; these leave the
+inputs. A module is recognised by what it has and then by what it computes: one of each class is run beside its
+replacement, and a class that gives something else keeps its own forward.
+"""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+PROBED_TOKENS = 4
+
+
+class _RmsNorm(torch.autograd.Function):
+    """x (..., n), weight (n), frozen: weight * (x / rms(x)), the quotient rounded to x's dtype first."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        exact = torch.promote_types(x.dtype, torch.float32)
+        wide = x.to(exact, copy=True)
+        inverse = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        inverse = inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(x, weight, inverse)
+        return wide.mul_(inverse).to(x.dtype).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, weight, inverse = ctx.saved_tensors
+        normed = x.to(inverse.dtype, copy=True).mul_(inverse)
+        above = (grad * weight).to(inverse.dtype, copy=True)
+        mean = torch.linalg.vecdot(above, normed).div_(x.shape[-1]).unsqueeze(-1)
+        return above.addcmul_(normed, mean, value=-1).mul_(inverse).to(x.dtype), None, None
+
+
+class _Gated(torch.autograd.Function):
+    """silu(gate) * up; kept for the backward pass: gate, silu(gate), up."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        opened = F.silu(gate)
+        ctx.save_for_backward(gate, opened, up)
+        return opened * up
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        gate, opened, up = ctx.saved_tensors
+        return torch.ops.aten.silu_backward(grad * up, gate), grad * opened
+
+
+def _norm_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+    if self.weight.requires_grad:
+        return type(self).forward(self, x)  # type: ignore[no-any-return]
+    return _RmsNorm.apply(x, self.weight, _epsilon(self))  # type: ignore[no-any-return]
+
+
+def _gated_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+    gate, up = self.gate_proj(x), self.up_proj(x)
+    if not torch.is_grad_enabled():
+        return self.down_proj(F.silu(gate, inplace=True).mul_(up))  # type: ignore[no-any-return]
+    return self.down_proj(_Gated.apply(gate, up))  # type: ignore[no-any-return]
+
+
+def _epsilon(module: nn.Module) -> float | None:
+    for name in ("variance_epsilon", "eps"):
+        if isinstance(getattr(module, name, None), float):
+            return float(getattr(module, name))
+    return None
+
+
+def _is_norm(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    own = list(module.named_parameters())
+    return (
+        type(module).__name__.endswith("RMSNorm")
+        and isinstance(weight, nn.Parameter)
+        and len(own) == 1
+        and weight.dim() == 1
+        and _epsilon(module) is not None
+    )
+
+
+def _is_gated(module: nn.Module) -> bool:
+    parts = {name for name, _ in module.named_children()}
+    return {"gate_proj", "up_proj", "down_proj"} <= parts <= {"gate_proj", "up_proj", "down_proj", "act_fn"}
+
+
+KINDS = ((_is_norm, _norm_forward), (_is_gated, _gated_forward))
+
+
+def fuse_elementwise(model: nn.Module) -> int:
+    """Give every module of `model` that computes the same the fused forward; returns how many that are."""
+    same: dict[type, bool] = {}
+    fused = 0
+    for module in model.modules():
+        for recognised, forward in KINDS:
+            if not recognised(module):
+                continue
+            if type(module) not in same:
+                same[type(module)] = _computes_the_same(module, forward)
+            if same[type(module)]:
+                module.forward = MethodType(forward, module)
+                fused += 1
+    return fused
+
+
+@torch.no_grad()
+def _computes_the_same(module: Any, forward: Any) -> bool:
+    first = next(module.parameters())
+    width = module.weight.shape[0] if hasattr(module, "weight") else module.gate_proj.in_features
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, PROBED_TOKENS, width, generator=generator).to(first.device, first.dtype)
+    expected, got = type(module).forward(module, x), forward(module, x)
+    tolerance = 4 * max(torch.finfo(dtype).eps for dtype in (x.dtype, torch.float32))  # norms compute in float32
+    return bool((got - expected).norm() <= tolerance * expected.norm())

@@ -1,0 +1,199 @@
+"""How the tokens of one packed batch belong together: no padding between layers, no cross-talk between rows.
+
+A batch is one sequence, batch dimension 1:
+
+    [shared prefix, P tokens][row 0's own tokens][row 1's own tokens] ...
+
+Positions continue from the prefix in every row. A row's queries see the prefix's keys and their own row's keys,
+nothing else, under one softmax; so loss and gradients equal those of the rows laid out one by one, and the prefix
+costs its tokens once a batch. Without gradient the prefix may be computed once for many batches (`Prefix`) and is then
+not laid out at all.
+
+Shapes, here and in `blocks`: H query heads, K key heads, G = H / K, T packed tokens, P prefix tokens, D head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from rankwise.model.blocks import Block, attend_blocks
+
+QUERIES = 128
+"""Most queries of a row in one block: a longer row is cut, and each block's keys end with its queries."""
+SCORES = 1 << 20
+"""Scores of one block, a few MB in float32: they stay in the cache of one core. Measured best of 2^18 to 2^23."""
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values."""
+
+
+class Prefix:
+    """Every layer's keys and values of tokens that many rows begin with, computed once by a pass over them alone."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._layers: dict[int, Pair] = {}
+
+    def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        """(1, K, P, D) each: the prefix as the only row of a packing."""
+        self._layers[layer] = (key[0].contiguous(), value[0].contiguous())
+
+    def __getitem__(self, layer: int) -> Pair:
+        """Keys and values of a layer, (K, P, D)."""
+        return self._layers[layer]
+
+
+class Filled(Protocol):
+    """What takes the rows' keys and values of every layer, (rows, K, longest row, D), as they are computed."""
+
+    def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A row of the batch, or the prefix itself: where it is laid out, and whether it sees the prefix."""
+
+    start: int
+    length: int
+    sees_prefix: bool
+
+
+class Packing:
+    """How the tokens of one packed batch belong together.
+
+    `lengths`: own tokens of each row, in order. `prefix`: tokens all rows share, laid out first; a `Prefix` is not.
+    `tree`: bool (n, n); the last n tokens of every row are nodes of a tree, and node i sees node j where tree[i, j].
+    `cache`: takes the rows' keys and values of every layer as they are computed.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        prefix: int | Prefix = 0,
+        tree: torch.Tensor | None = None,
+        device: torch.device | str = "cpu",
+        cache: Filled | None = None,
+    ) -> None:
+        self.lengths = list(lengths)
+        self.cache = cache
+        self.known = prefix if isinstance(prefix, Prefix) else None
+        self.prefix = prefix.length if isinstance(prefix, Prefix) else prefix
+        self.laid_out = 0 if self.known is not None else self.prefix
+        self.tree = tree
+        self.device = device
+        self._blocks: dict[tuple[int, int | None], list[Block]] = {}
+
+    def positions(self) -> torch.Tensor:
+        """Position of every packed token, (1, T)."""
+        own = [self.prefix + self._depths(length) for length in self.lengths]
+        return torch.cat([torch.arange(self.laid_out), *own])[None].to(self.device)
+
+    def _depths(self, length: int) -> torch.Tensor:
+        """Position of each of a row's own tokens, counted from the prefix's end; a tree's nodes lie at their depth."""
+        depths = torch.arange(length)
+        if self.tree is not None:
+            first = length - len(self.tree)
+            depths[first:] = first - 1 + self.tree.sum(1)  # a node sees itself and its ancestors
+        return depths
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float,
+        window: int | None,
+    ) -> torch.Tensor:
+        """query (1, H, T, D), key and value (1, K, T, D) -> (1, T, H, D)."""
+        if self.cache is not None:
+            self.cache.fill(layer, self._rows(key), self._rows(value))
+        reach = self.prefix + max([self.laid_out, *self.lengths])
+        window = None if window is not None and reach <= window else window
+        heads = query.shape[1]
+        if (heads, window) not in self._blocks:
+            self._blocks[heads, window] = list(self._cut(heads, window))
+        known = None if self.known is None else self.known[layer]
+        return attend_blocks(query, key, value, known, self.laid_out, scale, self._blocks[heads, window])[None]
+
+    def _cut(self, heads: int, window: int | None) -> Iterator[Block]:
+        """Blocks of rows of like length, and of their queries: every packed token is a query of exactly one."""
+        if self.laid_out:
+            yield from self._cut_rows([_Span(0, self.laid_out, False)], heads, window)
+        starts = [self.laid_out + sum(self.lengths[:row]) for row in range(len(self.lengths))]
+        spans = [_Span(start, length, True) for start, length in zip(starts, self.lengths, strict=True)]
+        spans.sort(key=lambda span: -span.length)
+        while spans:
+            longest = spans[0].length
+            queries = longest if self.tree is not None else min(longest, QUERIES)
+            rows = max(1, SCORES // (heads * queries * (self.prefix + longest)))
+            yield from self._cut_rows(spans[:rows], heads, window)
+            spans = spans[rows:]
+
+    def _cut_rows(self, spans: Sequence[_Span], heads: int, window: int | None) -> Iterator[Block]:
+        longest = spans[0].length
+        size = longest if self.tree is not None and spans[0].sees_prefix else QUERIES
+        for first in range(0, longest, size):
+            here = [span for span in spans if span.length > first]
+            last = min(first + size, longest)
+            begin = 0 if window is None or self.tree is not None else max(0, first - window + 1)
+            yield self._block(here, range(first, last), range(begin, last), window)
+
+    def _block(self, spans: Sequence[_Span], queries: range, keys: range, window: int | None) -> Block:
+        starts = torch.tensor([span.start for span in spans])[:, None]
+        lengths = torch.tensor([span.length for span in spans])[:, None]
+        at, of = torch.tensor(queries), torch.tensor(keys)
+        inside = at[None] < lengths  # (rows, queries)
+        # Past a row's end the index repeats its last token; as a key no query of the row sees it, as a query its
+        # result is dropped.
+        query_index = starts + torch.minimum(at[None], lengths - 1)
+        key_index = starts + torch.minimum(of[None], lengths - 1)
+        shared = self.prefix if spans[0].sees_prefix else 0
+        unseen = (of[None] > at[:, None])[None]
+        near = None
+        if self.tree is not None and shared + spans[0].sees_prefix:
+            nodes = len(self.tree)
+            unseen = unseen.repeat(len(spans), 1, 1)
+            for row, span in enumerate(spans):
+                first = span.length - nodes
+                unseen[row, first : span.length, first : span.length] = ~self.tree
+        if window is not None:
+            depths = [self._depths(s.length) if s.sees_prefix else torch.arange(s.length) for s in spans]
+            padded = torch.stack([_padded(d, queries.stop) for d in depths])  # by position: nodes lie at their depth
+            here, there = padded[:, queries.start :], padded[:, keys.start :]
+            unseen = unseen | (there[:, None] <= here[:, :, None] - window)
+            if shared:
+                before = torch.arange(shared)
+                near = before <= (here + shared)[:, :, None] - window
+        return Block(
+            rows=len(spans),
+            queries=len(queries),
+            keys=len(keys),
+            shared=shared,
+            query_index=query_index.flatten().to(self.device),
+            key_index=key_index.flatten().to(self.device),
+            kept=None if bool(inside.all()) else inside.flatten().nonzero().flatten().to(self.device),
+            mask=_mask(unseen).to(self.device),
+            shared_mask=None if near is None else _mask(near).to(self.device),
+        )
+
+    def _rows(self, x: torch.Tensor) -> torch.Tensor:
+        """(1, K, T, D) -> (rows, K, longest, D); past a row's end stands whatever its last token has."""
+        longest = max(self.lengths)
+        lengths = torch.tensor(self.lengths)[:, None]
+        starts = self.laid_out + lengths.cumsum(0) - lengths
+        grid = starts + torch.minimum(torch.arange(longest)[None], lengths - 1)
+        rows = x[0].index_select(1, grid.flatten().to(x.device))
+        return rows.unflatten(1, (len(self.lengths), longest)).transpose(0, 1)
+
+
+def _mask(unseen: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(unseen.shape).masked_fill_(unseen, float("-inf"))
+
+
+def _padded(depths: torch.Tensor, length: int) -> torch.Tensor:
+    return torch.cat([depths, depths.new_zeros(max(0, length - len(depths)))])[:length]
