@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional as F
@@ -26,12 +26,26 @@ def target_losses(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     return F.cross_entropy(logits.float(), torch.tensor(batch.targets, device=device), reduction="none")
 
 
+def nothing() -> None:
+    """What is done between batches if no one asks for more."""
+
+
 @torch.no_grad()
-def mean_loss(model: torch.nn.Module, rows: Sequence[Rendered], batch_rows: int, share: bool) -> float:
-    """Mean -ln p per supervised token over `rows`, in nats; rows of like length go together."""
+def mean_loss(
+    model: torch.nn.Module,
+    rows: Sequence[Rendered],
+    batch_rows: int,
+    share: bool,
+    between: Callable[[], None] = nothing,
+) -> float:
+    """Mean -ln p per supervised token over `rows`, in nats; rows of like length go together.
+
+    `between` is called before each batch; what it raises ends the work.
+    """
     ordered = sorted(rows, key=lambda row: -len(row.ids))
     total, tokens = 0.0, 0
     for start in range(0, len(ordered), batch_rows):
+        between()
         losses = target_losses(model, pack(ordered[start : start + batch_rows], share))
         total += float(losses.sum())
         tokens += losses.numel()
