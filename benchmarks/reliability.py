@@ -3,9 +3,10 @@
     python benchmarks/reliability.py [--kills 500] [--seed 0] [--output docs/evidence/reliability.md]
 
 A parent imports everything once and forks; the child runs the real `rankwise train` or `rankwise train --resume` on a
-tiny random base with one thread, and is killed at a random instant: half of the time just after a draft of a checkpoint
-appeared, a tenth of the time once the adapter is being written. A run is killed up to five times and then left to finish; its adapter file must be that of a run never
-stopped, to the last byte.
+tiny random base with one thread, and is killed at a random instant: half of the time just after a draft of a
+checkpoint appeared, a tenth of the time once the adapter is being written. A run is killed up to five times and then
+left to finish; its adapter file must be that of a run never stopped, to the last byte. The last line printed is all
+counts as JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -420,8 +421,9 @@ Made by `{command}` in {seconds / 60:.0f} minutes. {date.today()}; {machine.cpu}
 {machine.physical_cores} cores usable, {machine.memory_bytes / 2**30:.0f} GiB; {versions}.
 
 The base is a random Llama of two layers, so that a run takes seconds; {STEPS} steps with dropout and accumulation, a
-held-out evaluation every {EVAL_STEPS} steps, a checkpoint every {SAVE_STEPS}. `kill -9` comes at a random instant, half
-of the time just after a draft of a checkpoint appeared, a tenth of the time once the adapter is being written; a run is killed up to {MOST_KILLS} times, then left to finish.
+held-out evaluation every {EVAL_STEPS} steps, a checkpoint every {SAVE_STEPS}. `kill -9` comes at a random instant: half
+of the time just after a draft of a checkpoint appeared, a tenth of the time once the adapter is being written. A run is
+killed up to {MOST_KILLS} times, then left to finish.
 
 | `kill -9` | |
 |---|---|
@@ -452,6 +454,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--offsets", type=int, default=200, help="bytes of each file that are damaged in turn")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     output = options.output.absolute() if options.output else None
@@ -461,13 +464,13 @@ def main() -> None:
         calls = fail_saves(folder / "saves")
         print(f"failing calls: {calls.well} of {calls.injected} survived", flush=True)
         kills = kill_runs(options.kills, options.seed, lambda text: print(text, flush=True))
-        damage = damage_files(folder / "never-stopped" / "checkpoints", 200, options.seed)
+        damage = damage_files(folder / "never-stopped" / "checkpoints", options.offsets, options.seed)
         print(f"damaged files: {damage.well} of {damage.injected} found", flush=True)
     command = f"python benchmarks/reliability.py --kills {options.kills} --seed {options.seed}"
     text = page(kills, damage, calls, time.monotonic() - began, command)
-    print(text)
     if output is not None:
         output.write_text(text, encoding="utf-8")
+    print(json.dumps({**asdict(kills), "damage": asdict(damage), "calls": asdict(calls)}))
     bad = (*kills.faults, *damage.faults, *calls.faults)
     sys.exit(1 if bad else 0)
 

@@ -54,21 +54,24 @@ def train(
 @contextmanager
 def ending_on_signal(screen: Screen) -> Iterator[None]:
     """What a signal stopped ends with 128 + the signal, at any moment, and says how to go on."""
-    from rankwise.runs import Stopped
-
     try:
         with stop_on_signals(at_once=True):
-            yield
-    except Stopped as stop:
-        name = signal.Signals(stop.signal).name
-        screen.note(f"stopped by {name}; rankwise train --resume {stop.run} goes on")
-        screen.answer({"run": str(stop.run), "stopped": name})
-        raise typer.Exit(128 + stop.signal) from None
+            from rankwise.runs import Stopped  # here, as a signal may come while this is imported
+
+            try:
+                yield
+            except Stopped as stop:
+                advice = f"rankwise train --resume {stop.run} goes on"
+                raise _ended(screen, stop.signal, str(stop.run), f"; {advice}") from None
     except Interrupted as early:
-        name = signal.Signals(early.number).name
-        screen.note(f"stopped by {name} before a run began")
-        screen.answer({"run": None, "stopped": name})
-        raise typer.Exit(128 + early.number) from None
+        raise _ended(screen, early.number, None, " before a run began") from None
+
+
+def _ended(screen: Screen, number: int, run: str | None, told: str) -> typer.Exit:
+    name = signal.Signals(number).name
+    screen.note(f"stopped by {name}{told}")
+    screen.answer({"run": run, "stopped": name})
+    return typer.Exit(128 + number)
 
 
 def show_trained(console: Console, trained: Trained) -> None:

@@ -36,7 +36,7 @@ def owned(run: Path) -> Iterator[None]:
     with (run / LOCK).open("a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             stream.seek(0)
             holder = f" (process {pid})" if (pid := stream.read(20).strip()) else ""
             message = f"another process{holder} is at work in this run; wait for it, stop it, or give another --output"
