@@ -119,11 +119,18 @@ def train(asked: Asked, output: Path | None = None, observer: Observer = ignore)
 def _require_room_for_run(output: Path) -> None:
     if (output / "plan.json").exists():
         raise RunError(f"{output} holds a run already; resume it (--resume {output}) or give another --output")
-    taken = [name for name in RUN_FILES if (output / name).exists()]
-    if (output / LOCK).exists() and set(taken) <= set(BEGUN_WITH):
-        return  # a run that was killed before its plan was written: these files are its own
-    if taken:
+    taken = _run_files(output)
+    if taken and not _killed_at_its_start(output):
         raise RunError(f"{output} holds {', '.join(taken)}, which the run would overwrite; give another --output")
+
+
+def _run_files(folder: Path) -> list[str]:
+    return [name for name in RUN_FILES if (folder / name).exists()]
+
+
+def _killed_at_its_start(run: Path) -> bool:
+    """Whether a process that took the folder for its run ended before it had written the plan."""
+    return (run / LOCK).exists() and set(_run_files(run)) <= set(BEGUN_WITH[:-1])
 
 
 def _with_overrides(asked: Asked) -> str:
@@ -161,7 +168,7 @@ def _begun(run: Path) -> tuple[Plan, CorpusRequest, dict[str, str]]:
         made = Plan.model_validate(read_json(run / "plan.json"))
         return made, CorpusRequest(**read_json(run / "data.json")), dict(read_json(run / "digests.json"))
     except (OSError, ValueError, TypeError) as fault:
-        if (run / LOCK).exists() and not (run / "plan.json").exists():
+        if _killed_at_its_start(run):
             raise RunError(
                 f"{run}: stopped before its plan was written, so there is nothing to go on with; "
                 f"begin it again: rankwise train RECIPE --output {run}"
