@@ -24,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -470,7 +470,7 @@ def main() -> None:
     text = page(kills, damage, calls, time.monotonic() - began, command)
     if output is not None:
         output.write_text(text, encoding="utf-8")
-    print(json.dumps({**asdict(kills), "damage": asdict(damage), "calls": asdict(calls)}))
+    print(json.dumps({**vars(kills), "damage": vars(damage), "calls": vars(calls)}))
     bad = (*kills.faults, *damage.faults, *calls.faults)
     sys.exit(1 if bad else 0)
 
