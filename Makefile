@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # The bases that tests use, kept between runs and fetched once.
 TEST_HOME := .cache/rankwise
 
-.PHONY: install demo test test-all check evidence clean
+.PHONY: install demo test test-all check evidence evidence-reliability clean
 
 install: $(INSTALLED)
 
@@ -39,6 +39,10 @@ check: install
 evidence: install
 	$(BIN)/python benchmarks/first_adapters.py --domains
 	$(BIN)/python benchmarks/first_adapters.py $(DATA)
+
+# How often a run survives kill -9, failing disk calls and damaged files, counted (about 25 minutes).
+evidence-reliability: install
+	$(BIN)/python benchmarks/reliability.py --kills 500 --output docs/evidence/reliability.md
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rankwise import api, catalog
+from rankwise import api, catalog, runs
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.render import Renderer
 from rankwise.errors import AdapterError, DataError, PlanError, RankwiseError, RecipeError, RunError
@@ -181,10 +181,10 @@ def test_nothing_of_the_users_is_overwritten(name: str, trained: api.Trained, tm
 def test_the_overrides_stand_below_the_recipe_as_comments(tmp_path: Path) -> None:
     text = "domain: legal\nlora: {r: 3}"
     asked = parse_recipe(text, "recipe.yaml", tmp_path, ["lora.r=4", 'data.instruction="One.\n\nTwo."'])
-    noted = api._with_overrides(asked)
+    noted = runs._with_overrides(asked)
     assert noted.startswith(text + "\n# --set lora.r=4\n# --set data.instruction=")
     assert parse_recipe(noted, "recipe.yaml", tmp_path).recipe == parse_recipe(text, "", tmp_path).recipe
-    assert api._with_overrides(parse_recipe(text, "recipe.yaml", tmp_path)) == text
+    assert runs._with_overrides(parse_recipe(text, "recipe.yaml", tmp_path)) == text
 
 
 def test_an_output_that_is_a_file_is_refused(base: Path, tmp_path: Path) -> None:

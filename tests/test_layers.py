@@ -11,7 +11,7 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parents[1] / "src" / "rankwise"
 
 FLOORS = [
-    {"errors", "files"},
+    {"errors", "files", "signals"},
     {"recipe", "events"},
     {"facts"},
     {"data", "doctrine", "catalog"},
@@ -20,6 +20,7 @@ FLOORS = [
     {"evaluate", "export", "serve"},
     {"train"},
     {"measure"},
+    {"runs"},
     {"api"},
     {"experiment", "studio"},
     {"cli"},

@@ -29,7 +29,10 @@ EVENTS = [
     STEP,
     {"event": "held_out", "step": 5, "loss": 0.6, "bits_per_token": 0.866, "best": True, "rows": 10},
     {"event": "checkpoint", "step": 5, "path": "step-5"},
+    {"event": "checkpoint_damaged", "path": "step-7", "reason": "state.json is missing"},
+    {"event": "resume", "checkpoint": None, "damaged": 1},
     {"event": "resumed", "step": 5},
+    {"event": "rollback", "step": 6, "to": 4, "reason": "the loss is nan", "rollbacks": 1, "of": 3},
     {"event": "stopped", "step": 7, "signal": 15},
     {"event": "train_end", "reason": "no improvement"},
     {"event": "contestant_begin", "contestant": "few_shot", "rows": 10},
@@ -55,7 +58,11 @@ def watched(events: list[dict], terminal: bool) -> str:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_every_event_can_be_watched(terminal: bool):
     shown = watched(EVENTS, terminal)
-    for told in ("loss 1.250", "812 tokens/s", "1:15 left", "0.866 bits/token", "few-shot base: accuracy 0.500"):
+    for told in (
+        *("loss 1.250", "812 tokens/s", "1:15 left", "0.866 bits/token", "few-shot base: accuracy 0.500"),
+        "checkpoint step-7 is damaged and passed over: state.json is missing",
+        *("starting over", "the loss is nan", "rolled back to step 4 (1 of at most 3 times)"),
+    ):
         assert told in shown
 
 

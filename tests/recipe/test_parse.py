@@ -555,6 +555,7 @@ VALID: dict[str, list[Any]] = {
     "adapter": ["runs/a/adapter", None],
     "training.max_steps": [10, None],
     "training.seed": [0, 7],
+    "training.on_nonfinite": ["stop", "rollback"],
     "training.early_stopping_patience": ["auto", None, 2],
     "lora.r": [1, 16, 1024, "auto"],
     "lora.lora_alpha": [0.5, 32.0, "auto"],

@@ -17,6 +17,7 @@ from rankwise.data.render import Rendered
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog, read_events
 from rankwise.model.loss import mean_loss
+from rankwise.signals import Stop
 from rankwise.train.loop import LN2, Finished, LoopSettings, _seconds_left, train
 from rankwise.train.objectives import backward_sft
 from rankwise.train.optim import OptimSettings
@@ -50,19 +51,18 @@ def run(
 ) -> Finished:
     """Train on all but the last three rows; a signal comes after `stop_after` steps."""
     folder.mkdir(exist_ok=True)
-    log = EventLog(folder / "events.jsonl")
-    asked = 0
+    stop, taken = Stop(), 0
 
-    def stop_signal() -> int | None:
-        nonlocal asked
-        asked += 1
-        return 15 if stop_after is not None and asked > stop_after else None
+    def count(event: dict) -> None:
+        nonlocal taken
+        taken += event["event"] == "step"
+        if taken == stop_after:
+            stop.number = 15
 
+    log = EventLog(folder / "events.jsonl", count)
     start = latest_checkpoint(folder / "checkpoints")[0] if resume else None
     try:
-        return train(
-            model, rows[:-3], rows[-3:], loop, optim, log, folder / "checkpoints", start, stop_signal, evaluate_start
-        )
+        return train(model, rows[:-3], rows[-3:], loop, optim, log, folder / "checkpoints", start, stop, evaluate_start)
     finally:
         log.close()
 
@@ -286,7 +286,7 @@ def test_killed_between_checkpoints_it_repeats_the_lost_steps(
     log = EventLog((tmp_path / "events.jsonl"), die)
     checkpoints = tmp_path / "run" / "checkpoints"
     with pytest.raises(Killed):
-        train(make_model(dropout=0.2), rows[:-3], rows[-3:], LOOP, OPTIM, log, checkpoints, None, lambda: None)
+        train(make_model(dropout=0.2), rows[:-3], rows[-3:], LOOP, OPTIM, log, checkpoints, None, Stop())
     log.close()
     assert [path.name for path in committed(checkpoints)] == ["step-00000002", "step-00000004"]
     resumed = make_model(dropout=0.2)
@@ -306,7 +306,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     data[-3] ^= 1
     newest.write_bytes(data)
     sound, damaged = latest_checkpoint(checkpoints)
-    assert sound == checkpoints / "step-00000004" and damaged == [checkpoints / "step-00000005"]
+    assert sound == checkpoints / "step-00000004" and list(damaged) == [checkpoints / "step-00000005"]
     resumed = make_model(dropout=0.2)
     run(resumed, rows, tmp_path / "run", resume=True)
     assert equal(snapshot(resumed), snapshot(straight))
@@ -389,7 +389,7 @@ def test_a_nan_that_comes_later_leaves_the_checkpoints_before_it(
 
     log = EventLog(tmp_path / "events.jsonl", ruin)
     with pytest.raises(TrainingError, match=r"step 5: "):
-        train(model, rows[:-3], rows[-3:], LOOP, OPTIM, log, tmp_path / "checkpoints", None, lambda: None)
+        train(model, rows[:-3], rows[-3:], LOOP, OPTIM, log, tmp_path / "checkpoints", None, Stop())
     log.close()
     assert held_by(tmp_path) == ["step-00000002", "step-00000004"]
 

@@ -56,6 +56,7 @@ VALUES: dict[str, object] = {
     "training.logging_steps": 1,
     "training.bf16": False,
     "training.seed": 0,
+    "training.on_nonfinite": "stop",
 }
 
 

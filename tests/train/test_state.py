@@ -98,9 +98,11 @@ def damage(folder: Path, step: int, file: str) -> None:
 def test_the_newest_sound_one_is_found(file: str, make_model: MakeModel, tmp_path: Path) -> None:
     model = make_model()
     save(tmp_path, model, stepped(model), 2, 4)
-    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000004", [])
+    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000004", {})
     damage(tmp_path, 4, file)
-    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000002", [tmp_path / "step-00000004"])
+    sound, damaged = latest_checkpoint(tmp_path)
+    assert (sound, list(damaged)) == (tmp_path / "step-00000002", [tmp_path / "step-00000004"])
+    assert file in damaged[tmp_path / "step-00000004"]
     (tmp_path / "step-00000002" / file).unlink()
     sound, _ = latest_checkpoint(tmp_path)
     assert sound is None
@@ -115,17 +117,18 @@ def test_after_damage_a_new_checkpoint_is_kept_over_the_damaged_later_ones(
     damage(tmp_path, 4, "state.json")
     damage(tmp_path, 6, "state.json")
     save(tmp_path, model, optimizer, 2)  # begun anew
-    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000002", [])
+    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000002", {})
     save(tmp_path, model, optimizer, 4)
     assert names(tmp_path) == [2, 4]
-    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000004", [])
+    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000004", {})
 
 
 def test_a_folder_without_checkpoints(tmp_path: Path) -> None:
-    assert latest_checkpoint(tmp_path / "absent") == (None, [])
-    (tmp_path / ".step-00000002.abc").mkdir()
-    (tmp_path / "step-00000002").mkdir()  # without a manifest it was never committed
-    assert latest_checkpoint(tmp_path) == (None, [])
+    assert latest_checkpoint(tmp_path / "absent") == (None, {})
+    (tmp_path / ".step-00000002.abcdefgh").mkdir()  # never committed
+    assert latest_checkpoint(tmp_path) == (None, {})
+    (tmp_path / "step-00000002").mkdir()  # no commit leaves this
+    assert latest_checkpoint(tmp_path) == (None, {tmp_path / "step-00000002": "manifest.json is missing"})
 
 
 def test_the_manifest_is_written_last_and_names_every_file(make_model: MakeModel, tmp_path: Path) -> None:

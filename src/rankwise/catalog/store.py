@@ -21,7 +21,7 @@ from rankwise.errors import AdapterError, Problem, RunError, raise_if_errors
 from rankwise.facts.adapter import adapter_digest, read_adapter, write_record
 from rankwise.facts.lock import locked
 from rankwise.facts.verify import verify_adapter
-from rankwise.files import home, new_folder
+from rankwise.files import clear_drafts, home, new_folder
 
 DIGEST = re.compile(r"[0-9a-f]{12}")
 MIN_PREFIX = 4
@@ -51,6 +51,7 @@ def register(folder: Path) -> Entry:
     target = adapters_folder() / shelf_name(facts.record) / facts.digest
     with _lock():
         if not target.is_dir():
+            clear_drafts(target.parent, lambda name: DIGEST.fullmatch(name) is not None)
             with new_folder(target) as draft:
                 shutil.copytree(folder, draft, dirs_exist_ok=True)
                 if adapter_digest(draft) != facts.digest:

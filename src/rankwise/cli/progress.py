@@ -141,6 +141,23 @@ def _resumed(event: Event) -> str:
     return f"going on after step {event['step']}"
 
 
+def _checkpoint_damaged(event: Event) -> str:
+    return f"checkpoint {event['path']} is damaged and passed over: {event['reason']}"
+
+
+def _resume(event: Event) -> str | None:
+    if event["checkpoint"] is not None:
+        return None
+    return "no sound checkpoint is left: starting over" if event["damaged"] else "no checkpoint yet: starting over"
+
+
+def _rollback(event: Event) -> str:
+    return (
+        f"{event['reason']}\nrolled back to step {event['to']} ({event['rollbacks']} of at most {event['of']} times); "
+        f"the rows of step {event['step']} will be left out"
+    )
+
+
 def _stopped(event: Event) -> str:
     return f"stopped by signal {event['signal']} after step {event['step']}; all of it is saved"
 
@@ -175,7 +192,10 @@ _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "train_begin": _train_begin,
     "step": _step,
     "held_out": _held_out,
+    "checkpoint_damaged": _checkpoint_damaged,
+    "resume": _resume,
     "resumed": _resumed,
+    "rollback": _rollback,
     "stopped": _stopped,
     "train_end": _train_end,
     "contestant_begin": _contestant_begin,

@@ -13,6 +13,7 @@ import typer
 from rankwise.cli.options import AsJson, Overrides
 from rankwise.cli.screen import Screen, answering, refuse
 from rankwise.cli.text import size_text, time_text
+from rankwise.signals import Interrupted, stop_on_signals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter and put it into the catalogue."""
-    with answering(as_json) as screen:
+    with answering(as_json) as screen, ending_on_signal(screen):
         from rankwise import api
         from rankwise.errors import RecipeError
         from rankwise.recipe import load_recipe
@@ -39,7 +40,7 @@ def train(
         if (recipe is None) == (resume is None) or (resume is not None and (output is not None or overrides)):
             message = "give a recipe (with --output and --set if you like), or --resume RUN alone: a run keeps its plan"
             raise refuse(RecipeError, "recipe-or-resume", "", message)
-        with ending_on_signal(screen), screen.watching() as observer:
+        with screen.watching() as observer:
             if resume is not None:
                 trained = api.resume(resume, observer)
             else:
@@ -52,16 +53,25 @@ def train(
 
 @contextmanager
 def ending_on_signal(screen: Screen) -> Iterator[None]:
-    """A run that a signal stopped ends with 128 + the signal, and says how to go on."""
-    from rankwise import api
-
+    """What a signal stopped ends with 128 + the signal, at any moment, and says how to go on."""
     try:
-        yield
-    except api.Stopped as stop:
-        name = signal.Signals(stop.signal).name
-        screen.note(f"stopped by {name}; rankwise train --resume {stop.run} goes on")
-        screen.answer({"run": str(stop.run), "stopped": name})
-        raise typer.Exit(128 + stop.signal) from None
+        with stop_on_signals(at_once=True):
+            from rankwise.runs import Stopped  # here, as a signal may come while this is imported
+
+            try:
+                yield
+            except Stopped as stop:
+                advice = f"rankwise train --resume {stop.run} goes on"
+                raise _ended(screen, stop.signal, str(stop.run), f"; {advice}") from None
+    except Interrupted as early:
+        raise _ended(screen, early.number, None, " before a run began") from None
+
+
+def _ended(screen: Screen, number: int, run: str | None, told: str) -> typer.Exit:
+    name = signal.Signals(number).name
+    screen.note(f"stopped by {name}{told}")
+    screen.answer({"run": run, "stopped": name})
+    return typer.Exit(128 + number)
 
 
 def show_trained(console: Console, trained: Trained) -> None:

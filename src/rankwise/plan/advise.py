@@ -112,6 +112,8 @@ class _Advice:
         self._decide_precision()
         for key in _LOOKS:
             self._advised(key)
+        what_then = self.asked.recipe.training.on_nonfinite
+        self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
         self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
         raise_if_errors(RecipeError, self.ledger.problems)
         self._hold_yours_against_advice()

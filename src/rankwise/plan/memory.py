@@ -30,6 +30,8 @@ class Disk(NamedTuple):
 
     run: int
     catalogue: int
+    checkpoint: int
+    """One, of those in `run`."""
 
 
 def run_disk_bytes(trainable: int) -> Disk:
@@ -38,4 +40,5 @@ def run_disk_bytes(trainable: int) -> Disk:
     All in float32; the catalogue gets a copy of the adapter.
     """
     adapter = trainable * 4 + SMALL_FILES
-    return Disk(run=3 * (trainable * 16 + SMALL_FILES) + adapter, catalogue=adapter)
+    checkpoint = trainable * 16 + SMALL_FILES
+    return Disk(run=3 * checkpoint + adapter, catalogue=adapter, checkpoint=checkpoint)

@@ -14,12 +14,13 @@ from rankwise.plan.plan import Plan
 def preflight(plan: Plan, run: Path, home: Path) -> tuple[Problem, ...]:
     """Every reason why this run cannot leave its files behind: folders that cannot be written, too little disk.
 
-    `run`: the run's folder, there or not. `home`: RANKWISE_HOME, where the catalogue's copy goes.
+    `run`: the run's folder, there or not; what its checkpoints take already is not asked for again.
+    `home`: RANKWISE_HOME, where the catalogue's copy goes.
     """
     problems: list[Problem] = []
     needed = run_disk_bytes(plan.trainable_parameters)
     by_device: dict[int, tuple[int, list[Path]]] = {}
-    for folder, size in ((run, needed.run), (home, needed.catalogue)):
+    for folder, size in ((run, max(0, needed.run - _bytes_in(run / "checkpoints"))), (home, needed.catalogue)):
         there = _nearest(folder)
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             message = (
@@ -41,6 +42,10 @@ def preflight(plan: Plan, run: Path, home: Path) -> tuple[Problem, ...]:
             )
             problems.append(Problem("error", "disk-full", ", ".join(map(str, folders)), message))
     return tuple(problems)
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("step-*/*"))
 
 
 def _nearest(folder: Path) -> Path:

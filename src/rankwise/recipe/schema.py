@@ -99,6 +99,8 @@ class TrainingRecipe(Section):
     """Optimizer steps between checkpoints"""
     logging_steps: Count | Auto = "auto"
     """Optimizer steps between logged losses"""
+    on_nonfinite: Literal["stop", "rollback"] = "stop"
+    """A loss that is not finite: stop, or rollback to the last checkpoint and leave its rows out, at most 3 times"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the split, the adapter's start, the row order and the dropout"""
 

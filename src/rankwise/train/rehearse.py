@@ -99,7 +99,7 @@ def rehearse(plan: Plan, corpus: Corpus, base: BaseFolder, seconds: float) -> Re
         evaluation_tokens=_all_tokens(looked_at, loop.shared_prefix, loop.micro_rows),
         evaluations=-(-loop.num_steps // loop.eval_steps),
         save_seconds=save_seconds,
-        saves=(loop.num_steps - 1) // loop.save_steps,
+        saves=-(-loop.num_steps // loop.save_steps),
         peak_memory_bytes=peak,
         description=(description.bits, description.low, description.high, description.rows_used),
     )

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import resource
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
+from typing import Literal, cast
 
 import torch
 from peft import PeftModel
@@ -33,10 +30,11 @@ from rankwise.facts import (
     read_machine,
     write_record,
 )
-from rankwise.files import new_folder, read_json, write_json
+from rankwise.files import clear_drafts, new_folder, read_json, write_json
 from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
 from rankwise.model.load import load_base
 from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
+from rankwise.signals import stop_on_signals
 from rankwise.train.loop import LN2, Finished, LoopSettings, train
 from rankwise.train.optim import OptimSettings
 from rankwise.train.state import latest_checkpoint
@@ -79,16 +77,9 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
     """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
     settings = read_plan(plan, corpus)
     adapted = open_model(settings, plan, base)
-    checkpoints = run / "checkpoints"
-    start = None
     log = EventLog(run / "events.jsonl", observer)
-    if resume:
-        start, damaged = latest_checkpoint(checkpoints)
-        for path in damaged:
-            log.write("checkpoint_damaged", {"path": path.name})
-        log.write("resume", {"checkpoint": None if start is None else start.name})
     try:
-        with _stop_signals() as stop_signal:
+        with stop_on_signals() as stop:
             finished = train(
                 adapted,
                 corpus.train_rendered,
@@ -96,10 +87,11 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
                 settings.loop,
                 settings.optim,
                 log,
-                checkpoints,
-                start,
-                stop_signal,
+                run / "checkpoints",
+                _last_sound_checkpoint(run, log) if resume else None,
+                stop,
                 evaluate_start=settings.adapter is not None,
+                places=[row.where for row in corpus.train],
             )
         peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
@@ -108,6 +100,17 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
         return Trained(finished, run / "adapter", peak)
     finally:
         log.close()
+
+
+def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
+    """Where the run goes on; None: at its start. What a killed process left half-made is cleared away."""
+    for name in clear_drafts(run / "checkpoints", lambda name: name.startswith("step-")):
+        log.write("draft_cleared", {"path": name})
+    found, damaged = latest_checkpoint(run / "checkpoints")
+    for path, reason in damaged.items():
+        log.write("checkpoint_damaged", {"path": path.name, "reason": reason})
+    log.write("resume", {"checkpoint": None if found is None else found.name, "damaged": len(damaged)})
+    return found
 
 
 def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
@@ -158,6 +161,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         logging_steps=take.take("training.logging_steps", int),
         shared_prefix=take.take("shared_prefix", bool),
         seed=take.take("training.seed", int),
+        on_nonfinite=_on_nonfinite(take),
     )
     settings = Settings(
         device=take.take("device", str),
@@ -202,6 +206,13 @@ def _bool_or_str(take: PlanReader, key: str) -> bool | str:
     if isinstance(value, bool | str):
         return value
     raise RunError(f"{key}: expected true, false or a name, got {value!r}")
+
+
+def _on_nonfinite(take: PlanReader) -> Literal["stop", "rollback"]:
+    value = take.take("training.on_nonfinite", str)
+    if value in ("stop", "rollback"):
+        return cast(Literal["stop", "rollback"], value)
+    raise RunError(f"training.on_nonfinite: expected stop or rollback, got {value!r}; was the plan edited?")
 
 
 def _write_adapter(
@@ -269,36 +280,6 @@ def _settle_config(file: Path) -> None:
     config = read_json(file)
     config["target_modules"] = sorted(config["target_modules"])
     write_json(file, config)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM are noted, for the loop to stop at a step's end; a second one acts as it always does."""
-    stop = _Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.number = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    try:
-        for number in before:
-            signal.signal(number, note)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
-        before = {}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _Stop:
-    number: int | None = None
-
-    def __call__(self) -> int | None:
-        return self.number
 
 
 def peak_memory_bytes(device: str) -> int:
