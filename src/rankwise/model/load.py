@@ -14,6 +14,7 @@ from rankwise.errors import BaseError
 from rankwise.model.attention import IMPLEMENTATION
 from rankwise.model.elementwise import fuse_elementwise
 from rankwise.model.head import has_plain_head
+from rankwise.model.last_layer import trim_last_layer
 from rankwise.model.packing import Packing
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -68,6 +69,7 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
     model.eval()
     _require_packing(model, folder, TOLERANCE[dtype])
     fuse_elementwise(model)
+    trim_last_layer(model)
     has_plain_head(model)  # looked at once, here, so that no step of training has to
     return model
 

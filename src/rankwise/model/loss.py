@@ -23,19 +23,21 @@ def nothing() -> None:
 def target_losses(model: nn.Module, batch: Batch) -> torch.Tensor:
     """-ln p of every supervised token of the batch, float32, in the order of `batch.targets`."""
     device = next(model.parameters()).device
-    packing = Packing(batch.lengths, batch.prefix, device=device)
+    at, targets = torch.tensor(batch.at, device=device), torch.tensor(batch.targets, device=device)
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    plain = has_plain_head(base)
+    packing = Packing(batch.lengths, batch.prefix, device=device, wanted=at if plain else None)
     inputs = {
         "input_ids": torch.tensor([batch.ids], device=device),
         "position_ids": packing.positions(),
         "packing": packing,
         "use_cache": False,
     }
-    at, targets = torch.tensor(batch.at, device=device), torch.tensor(batch.targets, device=device)
-    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    if not has_plain_head(base):
+    if not plain:
         logits = model(**inputs, logits_to_keep=at).logits[0]
         return F.cross_entropy(logits.float(), targets, reduction="none")
-    hidden = base.base_model(**inputs).last_hidden_state[0].index_select(0, at)
+    hidden = base.base_model(**inputs).last_hidden_state[0]
+    hidden = hidden if packing.selected else hidden.index_select(0, at)
     return head_losses(base.get_output_embeddings(), hidden, targets)
 
 

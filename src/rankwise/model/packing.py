@@ -68,6 +68,8 @@ class Packing:
     `lengths`: own tokens of each row, in order. `prefix`: tokens all rows share, laid out first; a `Prefix` is not.
     `tree`: bool (n, n); the last n tokens of every row are nodes of a tree, and node i sees node j where tree[i, j].
     `cache`: takes the rows' keys and values of every layer as they are computed.
+    `wanted`: packed places whose last hidden states are asked for; a last layer that can leaves out all others, and
+    says so in `selected`.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class Packing:
         tree: torch.Tensor | None = None,
         device: torch.device | str = "cpu",
         cache: Filled | None = None,
+        wanted: torch.Tensor | None = None,
     ) -> None:
+        self.wanted, self.selected = wanted, False
         self.lengths = list(lengths)
         self.cache = cache
         self.known = prefix if isinstance(prefix, Prefix) else None
