@@ -113,6 +113,9 @@ class Anatomy:
     """The fused experts, which only `target_parameters` reaches."""
     key_width: int
     """Features of one token's keys in one layer: what a prefix of PEFT's prefix tuning is made of."""
+    classifier_parameters: int = 0
+    """Of the head that a sequence classifier trains whole beside its adapter (`facts/classifier`); not in
+    `bias_parameters`. 0 for any other task."""
 
     def resolve_targets(self, names: Iterable[str] | str) -> Targets:
         """What `target_modules` means on this base; nothing is raised, an empty `modules` is the caller's error."""
@@ -147,7 +150,8 @@ class Anatomy:
         return tuple(p for p in self.expert_parameters if any(p.matches(name) for name in names))
 
     def trainable_parameters(self, modules: Iterable[str], r: int, bias: str = "none") -> int:
-        """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains."""
+        """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains; of the adapter
+        alone, without `classifier_parameters`."""
         layers = self.targeted(modules)
         count = sum(r * (m.in_features + m.out_features) for m in layers)
         if bias == "all":
@@ -167,19 +171,23 @@ def read_anatomy(path: Path, name: str = "") -> Anatomy:
     Without weight files the shapes follow from the config, or from transformers' own model of it (`Anatomy.source`).
     Raises BaseError with every fault found.
     """
-    config = read_config(path)
+    return describe(path, name, read_config(path), has_weights(path))
+
+
+def describe(path: Path, name: str, config: Mapping[str, Any], weights: bool) -> Anatomy:
+    """As `read_anatomy`, by this `config`; `weights`: the shapes are in the folder's weight files."""
     if "quantization_config" in config:
         raise base_error(
             "base-quantized", path, "its weights are already quantised; give the base in bfloat16 or float32"
         )
-    inner = config | text if isinstance(text := config.get("text_config"), dict) else config
+    inner = inner_config(config)
     architecture = str((config.get("architectures") or [""])[0])
     hidden, vocabulary = _first(inner, HIDDEN), _first(inner, ("vocab_size",))
     missing = [what for what, there in (("hidden_size", hidden), ("vocab_size", vocabulary)) if not there]
     if missing:
         fault = f"config.json names no {' and no '.join(missing)}"
         raise base_error("base-unreadable", path, f"{fault}; give the folder of a transformers model")
-    found = _find_weights(path, inner, architecture)
+    found = _find_weights(path, config, inner, architecture, weights)
     model_type = str(config.get("model_type", ""))
     modules = _named_as_built(find_modules(found.weights, found.transposed, found.linear), model_type)
     tied = _has_head(architecture) and not any(m.leaf == "lm_head" for m in modules)
@@ -228,10 +236,17 @@ class _Found(NamedTuple):
     """All of them; None: by name."""
 
 
-def _find_weights(path: Path, inner: Mapping[str, Any], architecture: str) -> _Found:
+def inner_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with what it says of its text model on top."""
+    return {**config, **text} if isinstance(text := config.get("text_config"), dict) else dict(config)
+
+
+def _find_weights(
+    path: Path, config: Mapping[str, Any], inner: Mapping[str, Any], architecture: str, weights: bool
+) -> _Found:
     """From the headers if there are weight files, else from the config, else from the meta device. Raises BaseError."""
     transposed = TRANSPOSED.get(str(inner.get("model_type")), ())
-    if has_weights(path):
+    if weights:
         held = tuple(t for t in read_weights(path) if is_parameter(t))
         return _Found(_without_copies(held, inner), "headers", transposed, None)
     advice = "it has no weight files either; add them, or mend config.json"
@@ -246,7 +261,7 @@ def _find_weights(path: Path, inner: Mapping[str, Any], architecture: str) -> _F
         raise base_error("base-unreadable", path, f"config.json: {fault}; {advice}") from None
     if described is not None:
         return _Found(described, "config", transposed, None)
-    walked = walk_on_meta(path)
+    walked = walk_on_meta(path, config)
     return _Found(walked.weights, "meta", walked.transposed, walked.linear)
 
 

@@ -24,7 +24,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "pooler": ("pooler.dense",),
 }
 HEADS = (
-    *("lm_head", "embed_out", "classifier", "score", "qa_outputs", "seq_relationship"),
+    *("lm_head", "embed_out", "classifier", "pre_classifier", "score", "qa_outputs", "seq_relationship"),
     *("cls", "vocab_transform", "vocab_projector"),
 )
 """A layer so called, or anything inside a top module so called, belongs to the head."""
