@@ -163,8 +163,7 @@ def _untrainable(anatomy: Anatomy) -> str | None:
     """Why no recipe can train this base, as long as there is no task for its kind."""
     from rankwise.recipe.draft import refusal
 
-    task = {"causal": "causal_lm", "encoder": "seq_cls", "encoder-decoder": "seq_2_seq_lm"}[anatomy.kind]
-    if refusal("task", task) is None:
+    if refusal("task", anatomy.task) is None:
         return None
     return f"{anatomy.architecture} is an {anatomy.kind}; this build trains causal models only, so choose another base"
 

@@ -143,9 +143,26 @@ def show_plan(console: Console, made: Plan) -> None:
             f"({size_text(round(memory.low))} to {size_text(round(memory.high))}), {time_text(seconds.value)} "
             f"({time_text(seconds.low)} to {time_text(seconds.high)}, {made.prediction.steps_timed} steps timed)."
         )
+    else:
+        time = "not measured" if made.seconds is None else f"about {time_text(made.seconds)}"
+        console.print(f"Memory: about {size_text(made.memory_bytes)}. Training time: {time}. `--measure` tells more.")
+    _show_memory(console, made)
+
+
+def _show_memory(console: Console, made: Plan) -> None:
+    """What the estimate is made of, what else is done with the adapter, and the disk."""
+    if made.memory is None or made.disk_bytes is None:
         return
-    time = "not measured" if made.seconds is None else f"about {time_text(made.seconds)}"
-    console.print(f"Memory: about {size_text(made.memory_bytes)}. Training time: {time}. `--measure` tells more.")
+    part, disk = made.memory.training, made.disk_bytes
+    trained = part.adapter + part.gradients + part.optimizer
+    console.print(
+        f"Estimated: base {size_text(part.base)}, adapter with gradients and optimizer {size_text(trained)}, "
+        f"activations {size_text(part.activations)}, logits {size_text(part.logits)}, "
+        f"process {size_text(part.process)}; evaluation {size_text(made.memory.evaluation)}, "
+        f"merging {size_text(made.memory.merging)}.",
+        soft_wrap=True,
+    )
+    console.print(f"Disk: {size_text(disk.checkpoints)} of checkpoints, {size_text(disk.adapter)} of adapter.")
 
 
 def show_fit(console: Console, fitted: Fitted) -> None:

@@ -33,6 +33,9 @@ from rankwise.facts.settings import ConfigFault
 from rankwise.facts.shapes import RENAMED, TRANSPOSED, weights_from_config
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
+Task = Literal["causal_lm", "seq_cls", "seq_2_seq_lm"]
+"""PEFT's word, in a recipe's letters."""
+TASKS: Mapping[Kind, Task] = {"causal": "causal_lm", "encoder": "seq_cls", "encoder-decoder": "seq_2_seq_lm"}
 Source = Literal["headers", "config", "meta"]
 """What the shapes were read from: the weight files, `config.json` in closed form, or transformers' own model of the
 architecture built on the meta device (in another process)."""
@@ -116,6 +119,11 @@ class Anatomy:
     classifier_parameters: int = 0
     """Of the head that a sequence classifier trains whole beside its adapter (`facts/classifier`); not in
     `bias_parameters`. 0 for any other task."""
+
+    @property
+    def task(self) -> Task:
+        """What a base of its kind is adapted for, whatever the head that its files carry."""
+        return TASKS[self.kind]
 
     def resolve_targets(self, names: Iterable[str] | str) -> Targets:
         """What `target_modules` means on this base; nothing is raised, an empty `modules` is the caller's error."""

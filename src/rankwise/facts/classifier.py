@@ -11,7 +11,7 @@ from rankwise.facts.base import Anatomy, describe
 from rankwise.facts.folder import base_error, read_config
 
 TRAINED = ("classifier", "score")
-"""PEFT saves and trains, beside the adapter of a SEQ_CLS task, every module whose name ends in one of these: DistilBERT's
+"""PEFT saves and trains, beside the adapter of a SEQ_CLS task, every module whose name ends so: DistilBERT's
 `pre_classifier` too."""
 _TASK = re.compile(r"(For[A-Z]\w*|Model)$")
 
