@@ -40,7 +40,9 @@ def decide_data(ledger: Ledger, prepared: Prepared) -> None:
     longest = max(corpus.inspection.train_lengths.max, corpus.inspection.held_out_lengths.max)
     ledger.given("data.max_length", corpus.max_length, f"the longest row has {longest} tokens")
     ledger.given("data.too_long", request.too_long, "no row is cut or dropped unless you choose so")
-    ledger.given("data.assistant_turns", request.assistant_turns, "every answer of a conversation is trained on")
+    causal = prepared.anatomy.kind == "causal"
+    turns = "every answer of a conversation is trained on" if causal else "a row has one answer, its last"
+    ledger.given("data.assistant_turns", request.assistant_turns, turns)
     _decide_instruction(ledger, corpus, prepared.domain, prepared.anatomy.kind == "encoder")
     template = prepared.renderer.template_name
     if prepared.anatomy.kind != "causal":
