@@ -193,6 +193,19 @@ def test_a_rank_per_expert_is_advised_and_said_not_to_be_applied(folder: Path, c
     assert "not applied" in note["message"]
 
 
+def test_what_cannot_be_made_to_fit_is_an_error_that_lists_what_was_tried(folder: Path, cli: Cli) -> None:
+    done = cli("plan", "llama-3.1-70b.yaml", "--fit", "--json", cwd=folder)
+    assert (done.code, done.json["fit"]["fits"]) == (2, False)
+    [problem] = [p for p in done.json["problems"] if p["severity"] == "error"]
+    assert problem["code"] == "cannot-fit"
+    for tried in ("1 rows a forward pass", "only gate_proj, up_proj, down_proj", "rank 4", "no qlora yet"):
+        assert tried in problem["message"]
+    without = cli("plan", "llama-3.1-70b.yaml", "--json", cwd=folder)
+    assert without.code == 0 and "does-not-fit" in without.codes
+    fits = cli("plan", "minilm-l6.yaml", "--fit", "--json", cwd=folder)
+    assert (fits.code, fits.json["fit"]["changes"]) == (0, [])
+
+
 def test_a_large_shape_needs_no_torch(folder: Path) -> None:
     for name in ("llama-3.1-70b", "minilm-l6"):
         modules = modules_after(["plan", f"{name}.yaml", "--json"], folder)

@@ -24,9 +24,15 @@ VALUE_WIDTH = 28
 
 
 def plan(
-    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML).")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML); paths in it are relative to its own folder."),
+    ] = None,
     domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="Without a recipe: the domain.")] = None,
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Without a recipe: the base.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Without a recipe: the base; a path is relative to the working folder."),
+    ] = None,
     doctrine: Annotated[str | None, typer.Option(metavar="NAME", help="Plan by this doctrine.")] = None,
     explain: Annotated[str | None, typer.Option(metavar="KEY", help="Tell the whole story of one key.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="All doctrines' plans side by side.")] = False,
@@ -34,7 +40,10 @@ def plan(
         bool, typer.Option("--measure", help="Rehearse the run for a minute: its time and memory, measured.")
     ] = False,
     fit: Annotated[
-        bool, typer.Option("--fit", help="Change what must be changed to fit this machine's memory.")
+        bool,
+        typer.Option(
+            "--fit", help="Change what must be changed to fit this machine's memory; exit code 2 if nothing helps."
+        ),
     ] = False,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -61,9 +70,13 @@ def plan(
         show_plan(screen.tables, made)
         if fitted is not None:
             show_fit(screen.tables, fitted)
-        screen.problems(made.problems)
-        screen.answer(made.as_json() | ({} if fitted is None else {"fit": fitted.as_json()}))
-        end(made.problems)
+        problems = list(made.problems)
+        if fitted is not None and fitted.problem is not None:
+            problems.append(fitted.problem)
+        screen.problems(problems)
+        told = made.as_json() | {"problems": [problem.as_json() for problem in problems]}
+        screen.answer(told | ({} if fitted is None else {"fit": fitted.as_json()}))
+        end(problems)
 
 
 def _refuse_together(flags: dict[str, bool]) -> None:
@@ -174,7 +187,7 @@ def show_fit(console: Console, fitted: Fitted) -> None:
         after = "not done" if change.memory_bytes is None else size_text(change.memory_bytes)
         console.print(f"- {visible(change.what)}: {after}", soft_wrap=True)
     if not fitted.fits:
-        console.print("Even so it does not fit; take a smaller base, or a machine with more memory.")
+        console.print("Even so it does not fit.")
         return
     keep = " ".join(f"--set '{override}'" for override in fitted.overrides)
     console.print(f"To train so: {keep}", soft_wrap=True)

@@ -19,6 +19,7 @@ from rankwise.facts.identity import identify_base as identify_base
 from rankwise.facts.meta import walk_on_meta
 from rankwise.facts.modules import (
     BIASES,
+    GROUPS,
     ExpertParameter,
     Module,
     container_names,
@@ -28,6 +29,7 @@ from rankwise.facts.modules import (
     fuse_experts,
     is_parameter,
     is_table,
+    names_of_roles,
 )
 from rankwise.facts.settings import ConfigFault
 from rankwise.facts.shapes import RENAMED, TRANSPOSED, weights_from_config
@@ -143,6 +145,9 @@ class Anatomy:
                 found += inside
             elif any(m.inside(name) for m in self.modules):
                 unreachable.append(name)
+            elif inside := names_of_roles(self.modules, GROUPS.get(name, ())):
+                expanded[name] = inside
+                found += inside
             else:
                 absent.append(name)
         return Targets(tuple(dict.fromkeys(found)), tuple(absent), expanded, tuple(unreachable))
