@@ -53,6 +53,30 @@ def test_a_guide_becomes_a_recipe_for_the_model_at_hand(cli, tiny_base: Path, tm
     assert cli("check", "recipe.yaml", cwd=tmp_path).code == 0
 
 
+def test_a_guide_may_say_attention_and_dropout(cli, tiny_base: Path, tmp_path: Path):
+    (tmp_path / "guide.yaml").write_text("lora_rank: 8\nlora_dropout: 0.05\napply_to: attention\n")
+    result = cli("init", "--from", "guide.yaml", "--model", tiny_base, "--domain", "legal", "--json", cwd=tmp_path)
+    assert result.code == 0 and not result.json["not_carried"], result.err
+    (tmp_path / "recipe.yaml").write_text(result.json["recipe"])
+    recipe = load_recipe(tmp_path / "recipe.yaml").recipe
+    assert (recipe.lora.lora_dropout, recipe.lora.target_modules) == (0.05, ["attention"])
+    plan = cli("plan", "recipe.yaml", "--json", cwd=tmp_path).json
+    targets = plan["decisions"]["lora.target_modules"]
+    assert targets["value"] == ["q_proj", "k_proj", "v_proj", "o_proj"]
+    assert "attention = q_proj, k_proj, v_proj, o_proj" in targets["reason"]
+
+
+def test_a_base_named_from_here_is_found_from_the_recipes_folder(cli, tiny_base: Path, tmp_path: Path):
+    (tmp_path / "base").symlink_to(tiny_base)
+    (tmp_path / "recipes").mkdir()
+    made = cli("init", "--model", "base", "--domain", "legal", "--output", "recipes/recipe.yaml", cwd=tmp_path)
+    assert made.code == 0, made.err
+    asked = load_recipe(tmp_path / "recipes" / "recipe.yaml")
+    assert asked.recipe.model == "../base"
+    for overrides in ([], ["--set", "model=./base"]):
+        assert cli("plan", "recipes/recipe.yaml", *overrides, cwd=tmp_path).code == 0
+
+
 def test_a_base_that_is_not_here_is_neither_fetched_nor_looked_at(cli, tmp_path: Path):
     (tmp_path / "config.yml").write_text("base_model: org/a-base\nadapter: lora\nlora_target_modules: [q_proj]\n")
     result = cli("init", "--from", "config.yml", "--json", cwd=tmp_path, RANKWISE_HOME=str(tmp_path / "home"))

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from rankwise.cli.check import BAR, bar, show_preview
-from rankwise.cli.screen import answering, end, refuse
+from rankwise.cli.screen import answering, end, refuse, table, whole_first_column
 from rankwise.cli.text import size_text, time_text, value_text, visible
 from rankwise.errors import Problem, RecipeError, RunError, TrainingError
 
@@ -149,3 +149,14 @@ def test_the_preview_shows_the_mask_with_and_without_colour():
     show_preview(Console(file=coloured, force_terminal=True, color_system="truecolor"), row)
     assert plain.getvalue().startswith("user: hi\n[[yes<end>]]")
     assert "[[" not in coloured.getvalue() and "\x1b[1;32myes<end>" in coloured.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 60, 100])
+def test_what_is_to_be_copied_is_never_wrapped(width: int):
+    ids = ["financial/0123456789ab", f"a-rather-long-name-of-a-domain-{'x' * 60}/0123456789ab"]
+    shown = table("adapter", "base", "score", "made")
+    for name in ids:
+        shown.add_row(name, "smollm2-135m", "accuracy 0.731", "2026-11-24T10:00:00+00:00")
+    stream = io.StringIO()
+    whole_first_column(Console(file=stream, width=width), shown)
+    assert all(any(name in line for line in stream.getvalue().splitlines()) for name in ids)

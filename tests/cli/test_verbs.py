@@ -305,6 +305,16 @@ def test_models_show_and_fetch_a_folder(cli, tiny_base: Path, tmp_path: Path):
     assert cli("models", "fetch", tiny_base, "--json", cwd=tmp_path).json["path"] == str(tiny_base)
 
 
+def test_models_show_needs_no_weights(cli, tiny_base: Path, tmp_path: Path):
+    (tmp_path / "base").mkdir()
+    shutil.copy(tiny_base / "config.json", tmp_path / "base")
+    alone = cli("models", "show", "./base", "--json", cwd=tmp_path).json
+    whole = cli("models", "show", tiny_base, "--json", cwd=tmp_path).json
+    assert alone["total_parameters"] == whole["total_parameters"]
+    assert (alone["source"], alone["identity"], whole["source"]) == ("config", None, "headers")
+    assert "config.json alone" in cli("models", "show", "./base", cwd=tmp_path).out
+
+
 @pytest.mark.parametrize("verb", ["fetch", "show"])
 def test_an_unknown_base_is_the_users_mistake(cli, tmp_path: Path, verb: str):
     result = cli("models", verb, "smollm2-135n", "--json", cwd=tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rankwise.data.corpus import Corpus, CorpusRequest, asked, build_corpus, default_instruction
+from rankwise.data.corpus import ROWS_NAMED, Corpus, CorpusRequest, asked, build_corpus, default_instruction
 from rankwise.data.render import Renderer
 from rankwise.errors import DataError
 
@@ -102,11 +102,18 @@ def long(tmp_path: Path) -> str:
     return write(tmp_path / "long.jsonl", rows)
 
 
-def test_each_long_row_is_an_error_of_its_line(long: str, renderer: Renderer) -> None:
+def test_long_rows_are_one_error_that_counts_and_names_them(long: str, renderer: Renderer) -> None:
     with pytest.raises(DataError) as caught:
         build_corpus(request(long, max_length=100), renderer, 512)
     assert set(codes(caught)) == {"row-too-long"}
-    assert {p.where for p in caught.value.problems if p.code == "row-too-long"} == {"long.jsonl:4", "long.jsonl:9"}
+    told = [f"{p.where} {p.message}" for p in caught.value.problems if p.code == "row-too-long"]
+    assert len(told) <= 2  # one a side
+    assert all(any(place in line for line in told) for place in ("long.jsonl:4", "long.jsonl:9"))
+    with pytest.raises(DataError) as caught:
+        build_corpus(request(long, max_length=8), renderer, 512)
+    told = [p.message for p in caught.value.problems if p.code == "row-too-long"]
+    assert [message.split("so are ")[1].split()[0] for message in told] == ["15", "3"]  # 16 and 4 rows
+    assert told[0].count("long.jsonl:") == ROWS_NAMED - 1 and ", ...; raise" in told[0]
     assert build_corpus(request(long), renderer, 1024).max_length > 100
     with pytest.raises(DataError, match="over the limit of 120"):  # what the base takes
         build_corpus(request(long), renderer, 120)

@@ -89,6 +89,23 @@ def test_lora_on_every_container(kind, anatomy_of):
         assert counted == peft_counts(kind, LoraConfig(r=2, target_modules=list(modules))), container
 
 
+@pytest.mark.parametrize("word", ["attention", "mlp"])
+@pytest.mark.parametrize("kind", TINY)
+def test_lora_on_the_layers_of_a_word(kind, word, anatomy_of):
+    """`attention` and `mlp` mean a base's own layers, also where it has no container of that name."""
+    from peft import LoraConfig
+
+    anatomy = anatomy_of(kind)
+    wanted, modules = names_by_role(anatomy, word), anatomy.resolve_targets([word]).modules
+    reached = {m.path for m in anatomy.targeted(modules)}
+    if word not in anatomy.containers:
+        assert reached == set(wanted)
+    assert set(wanted) <= reached
+    if modules:
+        counted = trainable_parameters(anatomy, "lora", modules, 2)
+        assert counted == peft_counts(kind, LoraConfig(r=2, target_modules=list(modules)))
+
+
 @pytest.mark.parametrize("kind", [k for k, (name, _, _) in TINY.items() if "Causal" in name or "LMHead" in name])
 def test_lora_on_the_head(kind, anatomy_of):
     from peft import LoraConfig

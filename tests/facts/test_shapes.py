@@ -110,6 +110,8 @@ TOTALS = {
     "bert-base-uncased": 109_514_298,
     "roberta-base": 124_697_433,
     "distilbert-base-uncased": 66_985_530,
+    "smollm2-135m": 134_515_008,
+    "minilm-l6": 22_713_216,
 }
 
 

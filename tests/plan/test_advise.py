@@ -142,9 +142,35 @@ def test_kinds_say_what_a_decision_rests_on(plan_of: PlanOf) -> None:
 
 def test_a_value_of_yours_that_the_doctrine_shares_is_said_so(plan_of: PlanOf) -> None:
     made = plan_of("lora: {target_modules: [v_proj, q_proj, k_proj, o_proj, mlp]}", "lora.r=16")
-    assert "rankwise would say the same" in made.decisions["lora.target_modules"].reason
-    assert "rankwise would say the same" in made.decisions["lora.r"].reason
+    for key in ("lora.target_modules", "lora.r"):
+        left_out = plan_of("").decisions[key]
+        told = f"you set it, as rankwise would: {left_out.reason.rstrip('.')} ({left_out.source})"
+        assert made.decisions[key].reason.startswith(told)
     assert "rankwise" not in made.decisions["lora.target_modules"].alternatives
+
+
+def test_a_value_that_is_the_default_anyway_is_said_so(plan_of: PlanOf) -> None:
+    made = plan_of("doctrine: rankwise\ntraining: {seed: 0}")
+    for key in ("doctrine", "training.seed"):
+        assert made.decisions[key].reason == "you set it, as it would be if left out"
+    assert plan_of("training: {seed: 1}").decisions["training.seed"].reason == "you set it"
+
+
+def test_the_learning_rate_goes_against_the_scale_of_the_update(plan_of: PlanOf) -> None:
+    """5e-4 x (2000 / 32)^0.781 x sqrt(32 / 16) x 2 / (alpha / r), to two digits."""
+    fit = 5e-4 * (2000 / 32) ** 0.781 * 2**0.5
+    for text, scale in (
+        ("r: 16", 2.0),
+        ("r: 16, lora_alpha: 16", 1.0),
+        ("r: 16, lora_alpha: 64", 4.0),
+        ("r: 16, lora_alpha: 16, use_rslora: true", 4.0),
+    ):
+        made = plan_of(f"lora: {{{text}}}")
+        assert made["training.learning_rate"] == pytest.approx(fit * 2 / scale, rel=0.05), text
+        assert ("the last factor" in made.decisions["training.learning_rate"].reason) is (scale != 2)
+        assert "against-advice" not in [p.code for p in made.problems if "so far away" in p.message]
+    far = plan_of("lora: {r: 16, lora_alpha: 512}")
+    assert [p for p in far.problems if p.code == "against-advice" and "so far away" in p.message]
 
 
 # -- values of the user's against advice

@@ -24,7 +24,7 @@ def fitted(plan_of: PlanOf, tiny_anatomy: Anatomy) -> Callable[..., Fitted]:
 
 def test_a_plan_that_fits_is_left_alone(plan_of: PlanOf, fitted: Callable[..., Fitted]) -> None:
     plan = plan_of(WIDE)
-    assert fitted(plan.memory_bytes) == Fitted(plan, (), True)
+    assert fitted(plan.memory_bytes) == Fitted(plan, (), True, plan.memory_bytes)
 
 
 def test_a_base_in_bfloat16_comes_before_all_else(plan_of: PlanOf, fitted: Callable[..., Fitted]) -> None:
@@ -63,5 +63,8 @@ def test_then_fewer_layers_then_less_rank_and_what_is_not_built_is_named(
 def test_what_cannot_fit_says_so_with_all_that_was_tried(fitted: Callable[..., Fitted]) -> None:
     made = fitted(1)
     assert not made.fits
+    problem = made.problem
+    assert problem is not None and (problem.severity, problem.code) == ("error", "cannot-fit")
+    assert all(change.what in problem.message for change in made.changes)
     assert made.plan["lora.r"] == LEAST_RANK
     assert "shorter rows" in made.changes[-1].what

@@ -15,7 +15,8 @@ from rankwise.facts import Anatomy, Located, Machine, read_anatomy
 from rankwise.facts.counts import METHODS
 from rankwise.plan import Prepared
 from rankwise.plan.advise import Advised, weigh
-from rankwise.plan.method import ADALORA_RANK, NF4_BYTES, VIRTUAL_TOKENS, Method, weigh_methods
+from rankwise.plan.memory import NF4_BYTES
+from rankwise.plan.method import ADALORA_RANK, VIRTUAL_TOKENS, Method, weigh_methods
 from rankwise.recipe import parse_recipe
 
 Weighed = tuple[Advised, Anatomy, Corpus, dict[str, Method]]

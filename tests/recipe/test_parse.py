@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankwise.errors import RecipeError
-from rankwise.recipe import Asked, Recipe, load_recipe, parse_recipe
+from rankwise.recipe import Asked, Recipe, load_recipe, parse_recipe, with_overrides
 from rankwise.recipe.keys import LEAVES
 
 TOP = (
@@ -538,8 +538,27 @@ def test_an_override_replaces_the_value_of_the_file_even_a_wrong_one_and_under_i
 
 def test_defaults_with_overrides_need_no_file() -> None:
     asked = parse_recipe("", "<defaults>", Path(), ["domain=legal", "model=./base"])
-    assert asked.recipe == Recipe(domain="legal", model="./base")
+    assert asked.recipe == Recipe(domain="legal", model=str(Path.cwd() / "base"))
     assert asked.where("model") == "--set model=./base"
+
+
+def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the recipe to its folder, on the command line to the working folder; names and hub ids are left alone."""
+    recipes, here = tmp_path / "recipes", tmp_path / "here"
+    for folder in (recipes, here):
+        (folder / "base").mkdir(parents=True)
+    file = recipes / "recipe.yaml"
+    file.write_text("model: base\ndata: {train: rows.jsonl}\n")
+    monkeypatch.chdir(here)
+    asked = load_recipe(file)
+    assert asked.path(asked.recipe.model) == recipes / "base"
+    for text, meant in (("base", here / "base"), ("./base", here / "base"), ("../x.gguf", here / "../x.gguf")):
+        assert Path(load_recipe(file, [f"model={text}"]).recipe.model) == meant
+    asked = load_recipe(file, ["data.train=new.jsonl", "data.held_out=0.2"])
+    assert (asked.recipe.data.train, asked.recipe.data.held_out) == (str(here / "new.jsonl"), 0.2)
+    assert with_overrides(asked, ["lora.r=4"]).recipe.data.train == str(here / "new.jsonl")
+    for name in ("smollm2-135m", "owner/name"):
+        assert load_recipe(file, [f"model={name}"]).recipe.model == name
 
 
 VALID: dict[str, list[Any]] = {
@@ -575,7 +594,8 @@ def test_every_key_can_be_set(key: str) -> None:
         found: Any = asked.recipe
         for part in key.split("."):
             found = getattr(found, part)
-        assert found == value
+        is_file = key == "data.held_out" and isinstance(value, str)
+        assert found == (str(Path(value).absolute()) if is_file else value)
         assert type(found) is type(value)
         assert asked.where(key) == f"--set {key}={json.dumps(value)}"
 

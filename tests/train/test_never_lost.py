@@ -189,10 +189,10 @@ def poison(model: torch.nn.Module, row: Rendered) -> None:
     def ruin(module: torch.nn.Module, arguments: object, named: dict, output):
         ids = tuple(named["input_ids"][0].tolist())
         if any(ids[i : i + len(end)] == end for i in range(len(ids))):
-            output.logits = output.logits * math.nan
+            output.last_hidden_state = output.last_hidden_state * math.nan
         return output
 
-    model.register_forward_hook(ruin, with_kwargs=True)
+    model.get_base_model().base_model.register_forward_hook(ruin, with_kwargs=True)
 
 
 @pytest.mark.parametrize("planted", range(8))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rankwise.cli.options import Adapter, AsJson
-from rankwise.cli.screen import answering, listing, table
+from rankwise.cli.screen import answering, listing, table, whole_first_column
 from rankwise.cli.text import METRICS, score_text, size_text, value_text, visible
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def list_adapters(as_json: AsJson = False) -> None:
             score = _score(e.metrics)
             shown.add_row(e.id, e.base, str(e.r), f"{e.parameters:,}", size_text(e.bytes), score, e.created)
         if entries:
-            screen.tables.print(shown)
+            whole_first_column(screen.tables, shown)
         screen.answer({"adapters": [entry.as_json() for entry in entries]})
 
 

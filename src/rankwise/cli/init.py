@@ -25,7 +25,10 @@ def init(
         Path | None,
         typer.Option("--from", metavar="FILE", help="Translate an Axolotl, LLaMA-Factory or PEFT config, or a guide."),
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The base the recipe is for.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The base the recipe is for; a path is relative to the working folder."),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List domains and presets, and stop.")] = False,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a new file.")] = None,
     as_json: AsJson = False,
@@ -49,6 +52,7 @@ def init(
         if domain is not None:
             find_domain(domain)
         folder = Path.cwd() if output is None else output.absolute().parent
+        model = None if model is None else _seen_from(folder, model)
         remarks: list[str] = []
         problems: list[Problem] = []
         if preset is not None:
@@ -76,6 +80,19 @@ def init(
                 "problems": [problem.as_json() for problem in problems],
             }
         )
+
+
+def _seen_from(folder: Path, model: str) -> str:
+    """A base named on the command line, in the words of a recipe in `folder`: a path relative to that folder."""
+    import os.path
+
+    from rankwise.facts import EMBEDDED
+
+    path = Path(model).expanduser()
+    if model in EMBEDDED or path.is_absolute() or not path.exists() or folder == Path.cwd():
+        return model
+    seen = os.path.relpath(path.absolute(), folder)
+    return seen if seen.startswith(".") else f"./{seen}"
 
 
 def _list(screen: Screen) -> None:
@@ -163,8 +180,7 @@ def _untrainable(anatomy: Anatomy) -> str | None:
     """Why no recipe can train this base, as long as there is no task for its kind."""
     from rankwise.recipe.draft import refusal
 
-    task = {"causal": "causal_lm", "encoder": "seq_cls", "encoder-decoder": "seq_2_seq_lm"}[anatomy.kind]
-    if refusal("task", task) is None:
+    if refusal("task", anatomy.task) is None:
         return None
     return f"{anatomy.architecture} is an {anatomy.kind}; this build trains causal models only, so choose another base"
 

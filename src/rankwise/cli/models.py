@@ -55,17 +55,17 @@ def fetch(model: Base, as_json: AsJson = False) -> None:
 
 @models.command()
 def show(model: Base, as_json: AsJson = False) -> None:
-    """Show what a base is made of, and its digests."""
+    """Show what a base is made of, and its digests; without weights, what its config.json says."""
     with answering(as_json) as screen:
         from dataclasses import asdict
 
-        from rankwise.facts import NO_LIMIT, fetch_base, identify_base, locate_base, read_anatomy
+        from rankwise.facts import NO_LIMIT, fetch_facts, identify_base, locate_base, read_anatomy
 
         located = locate_base(model, Path.cwd())
         with screen.watching() as observer:
-            path = fetch_base(located, observer)
+            path = fetch_facts(located, observer)
         anatomy = read_anatomy(path, located.name)
-        identity = asdict(identify_base(path))
+        identity = asdict(identify_base(path)) if anatomy.source == "headers" else None
         _show_anatomy(screen.tables, anatomy, identity)
         screen.answer(
             {
@@ -80,6 +80,7 @@ def show(model: Base, as_json: AsJson = False) -> None:
                 "max_length": None if anatomy.max_length == NO_LIMIT else anatomy.max_length,
                 "tied_head": anatomy.tied_head,
                 "dtype": anatomy.dtype,
+                "source": anatomy.source,
                 "projections": [asdict(projection) for projection in anatomy.projections],
                 "identity": identity,
             }
@@ -108,7 +109,7 @@ def _known() -> list[dict[str, Any]]:
     ]
 
 
-def _show_anatomy(console: Console, anatomy: Anatomy, identity: dict[str, Any]) -> None:
+def _show_anatomy(console: Console, anatomy: Anatomy, identity: dict[str, Any] | None) -> None:
     console.print(
         f"{anatomy.name}: {anatomy.architecture}, {anatomy.total_parameters:,} parameters in {anatomy.dtype}, "
         f"{anatomy.num_layers} layers, {anatomy.hidden_size} wide, {anatomy.vocab_size:,} tokens known"
@@ -119,5 +120,8 @@ def _show_anatomy(console: Console, anatomy: Anatomy, identity: dict[str, Any]) 
             p.name, p.role, str(p.in_features), str(p.out_features), str(p.count), "yes" if p.has_bias else "no"
         )
     console.print(shown)
-    for part, digest in identity.items():
+    if identity is None:
+        origin = {"config": "config.json alone", "meta": "transformers' own model of config.json"}[anatomy.source]
+        console.print(f"Shapes are from {origin}; there are no weights here, so there is nothing to identify it by.")
+    for part, digest in (identity or {}).items():
         console.print(f"{part.replace('_', ' ')}: {digest}", soft_wrap=True)

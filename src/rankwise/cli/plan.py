@@ -24,9 +24,15 @@ VALUE_WIDTH = 28
 
 
 def plan(
-    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML).")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML); paths in it are relative to its own folder."),
+    ] = None,
     domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="Without a recipe: the domain.")] = None,
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Without a recipe: the base.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Without a recipe: the base; a path is relative to the working folder."),
+    ] = None,
     doctrine: Annotated[str | None, typer.Option(metavar="NAME", help="Plan by this doctrine.")] = None,
     explain: Annotated[str | None, typer.Option(metavar="KEY", help="Tell the whole story of one key.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="All doctrines' plans side by side.")] = False,
@@ -34,7 +40,10 @@ def plan(
         bool, typer.Option("--measure", help="Rehearse the run for a minute: its time and memory, measured.")
     ] = False,
     fit: Annotated[
-        bool, typer.Option("--fit", help="Change what must be changed to fit this machine's memory.")
+        bool,
+        typer.Option(
+            "--fit", help="Change what must be changed to fit this machine's memory; exit code 2 if nothing helps."
+        ),
     ] = False,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -61,9 +70,13 @@ def plan(
         show_plan(screen.tables, made)
         if fitted is not None:
             show_fit(screen.tables, fitted)
-        screen.problems(made.problems)
-        screen.answer(made.as_json() | ({} if fitted is None else {"fit": fitted.as_json()}))
-        end(made.problems)
+        problems = list(made.problems)
+        if fitted is not None and fitted.problem is not None:
+            problems.append(fitted.problem)
+        screen.problems(problems)
+        told = made.as_json() | {"problems": [problem.as_json() for problem in problems]}
+        screen.answer(told | ({} if fitted is None else {"fit": fitted.as_json()}))
+        end(problems)
 
 
 def _refuse_together(flags: dict[str, bool]) -> None:
@@ -143,9 +156,26 @@ def show_plan(console: Console, made: Plan) -> None:
             f"({size_text(round(memory.low))} to {size_text(round(memory.high))}), {time_text(seconds.value)} "
             f"({time_text(seconds.low)} to {time_text(seconds.high)}, {made.prediction.steps_timed} steps timed)."
         )
+    else:
+        time = "not measured" if made.seconds is None else f"about {time_text(made.seconds)}"
+        console.print(f"Memory: about {size_text(made.memory_bytes)}. Training time: {time}. `--measure` tells more.")
+    _show_memory(console, made)
+
+
+def _show_memory(console: Console, made: Plan) -> None:
+    """What the estimate is made of, what else is done with the adapter, and the disk."""
+    if made.memory is None or made.disk_bytes is None:
         return
-    time = "not measured" if made.seconds is None else f"about {time_text(made.seconds)}"
-    console.print(f"Memory: about {size_text(made.memory_bytes)}. Training time: {time}. `--measure` tells more.")
+    part, disk = made.memory.training, made.disk_bytes
+    trained = part.adapter + part.gradients + part.optimizer
+    console.print(
+        f"Estimated: base {size_text(part.base)}, adapter with gradients and optimizer {size_text(trained)}, "
+        f"activations {size_text(part.activations)}, logits {size_text(part.logits)}, "
+        f"process {size_text(part.process)}; evaluation {size_text(made.memory.evaluation)}, "
+        f"merging {size_text(made.memory.merging)}.",
+        soft_wrap=True,
+    )
+    console.print(f"Disk: {size_text(disk.checkpoints)} of checkpoints, {size_text(disk.adapter)} of adapter.")
 
 
 def show_fit(console: Console, fitted: Fitted) -> None:
@@ -157,7 +187,7 @@ def show_fit(console: Console, fitted: Fitted) -> None:
         after = "not done" if change.memory_bytes is None else size_text(change.memory_bytes)
         console.print(f"- {visible(change.what)}: {after}", soft_wrap=True)
     if not fitted.fits:
-        console.print("Even so it does not fit; take a smaller base, or a machine with more memory.")
+        console.print("Even so it does not fit.")
         return
     keep = " ".join(f"--set '{override}'" for override in fitted.overrides)
     console.print(f"To train so: {keep}", soft_wrap=True)

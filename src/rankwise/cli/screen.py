@@ -120,6 +120,18 @@ def table(*columns: str, numbers: Sequence[str] = ()) -> Table:
     return made
 
 
+def whole_first_column(console: Console, shown: Table) -> None:
+    """Print a table whose first column is to be copied: it is never wrapped, even where the screen is too narrow."""
+    from rich.measure import Measurement
+
+    shown.columns[0].no_wrap = True
+    least = Measurement.get(console, console.options.update(width=10_000), shown).minimum
+    width = console.width
+    console.width = max(width, least)
+    console.print(shown)
+    console.width = width
+
+
 def listing(rows: Mapping[str, str]) -> Table:
     """A table of names and values without a head."""
     from rich.table import Table

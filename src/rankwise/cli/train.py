@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML).")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RECIPE]", help="Recipe file (YAML); paths in it are relative to its own folder."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run folder to make; default runs/<name>-<time>.")
     ] = None,

@@ -15,6 +15,8 @@ from rankwise.data.table import raise_data_errors
 from rankwise.errors import DataError, Problem, raise_if_errors
 
 DEFAULT_HELD_OUT = 0.1
+ROWS_NAMED = 4
+"""Most rows that are named one by one for the same fault."""
 LABELS_LISTED = 30
 """Most labels the default prompt lists; more would cost more tokens than the text itself."""
 
@@ -279,17 +281,14 @@ def fit_rows(
     assistant_turns: AssistantTurns,
 ) -> Fitted:
     """Apply `data.too_long` to the rows of more than `limit` tokens."""
+    long = list[tuple[Row, int]]()
     fitted = Fitted([], [], tuple(r.where for r, s in zip(rows, rendered, strict=True) if len(s.ids) > limit), [])
     for row, shown in zip(rows, rendered, strict=True):
         if len(shown.ids) > limit:
             if too_long == "drop":
                 continue
             if too_long == "error":
-                message = (
-                    f"{len(shown.ids)} tokens, over the limit of {limit}; raise data.max_length, or choose "
-                    "data.too_long: drop or truncate"
-                )
-                fitted.faults.append(_fault(row, "row-too-long", message))
+                long.append((row, len(shown.ids)))
                 continue
             try:
                 row, shown = renderer.shorten(row, limit, assistant_turns)
@@ -298,7 +297,22 @@ def fit_rows(
                 continue
         fitted.rows.append(row)
         fitted.rendered.append(shown)
+    if long:
+        fitted.faults.append(_too_long(long, limit))
     return fitted
+
+
+def _too_long(long: Sequence[tuple[Row, int]], limit: int) -> Problem:
+    """One line for all of them, the first few by name."""
+    most = max(length for _, length in long)
+    named = [f"{row.where} ({length})" for row, length in long[1:ROWS_NAMED]]
+    more = f", and so are {len(long) - 1} more rows: {', '.join(named)}" if named else ""
+    more += ", ..." if len(long) > ROWS_NAMED else ""
+    message = (
+        f"{long[0][1]} tokens, over the limit of {limit}{more}; raise data.max_length (to {most} for all), or choose "
+        "data.too_long: drop or truncate"
+    )
+    return _fault(long[0][0], "row-too-long", message)
 
 
 def _over_limit(side: str, file: str, over: Sequence[str], limit: int, too_long: TooLong) -> list[Problem]:

@@ -9,7 +9,7 @@ each, so the gap between 16 and 64 is undecided.
 
 from __future__ import annotations
 
-from math import sqrt
+from math import log2, sqrt
 
 from rankwise.doctrine.rule import Advice, Doctrine, Situation
 
@@ -20,6 +20,13 @@ HIDDEN_POWER = 0.781
 """The same fit's power for Llama-like models."""
 REFERENCE_RANK = 32
 """Rank at which that fit was made, and to which our readings above lead with the square root below."""
+REFERENCE_SCALE = 2.0
+"""alpha / r of our readings. Elsewhere the rate is multiplied by 2 / (alpha / r): with Adam the product's first steps
+grow as (alpha / r) x rate, since B starts at zero and moves by the rate while A hardly does. "LoRA Without Regret"
+(Parametrization) states that alpha and B's rate are interchangeable so; that it holds for one rate of A and B is our
+assumption, and not measured."""
+FAR_SCALE = 4.0
+"""Times REFERENCE_SCALE, up or down, from which that correction is warned about; a convention of ours."""
 SMALL_BASE = 1_000_000_000
 """Parameters below which our own readings, all on one base of 135M, are believed before the published sweeps."""
 SMALL_BASE_RANK = 16
@@ -56,15 +63,21 @@ def r_for_capacity(situation: Situation) -> Advice | None:
     per_rank, usual = situation.parameters_per_rank, _usual_rank(situation)
     if per_rank is None:
         return None
-    needed = HEADROOM * situation.supervised_tokens * BITS_PER_TOKEN
+    classes = situation.labels if situation.task == "seq_cls" else 0
+    needed = HEADROOM * answer_bits(situation.supervised_tokens, classes)
     enough = next((rank for rank in RANKS if rank * per_rank * BITS_PER_PARAMETER >= needed), RANKS[-1])
     if enough <= usual:
         return None
-    return Advice(
-        enough,
-        f"the answers' {situation.supervised_tokens:,} tokens need about a bit each, and rank {usual} holds less than "
-        f"{HEADROOM} times that",
-    )
+    if classes:
+        what = f"{situation.supervised_tokens:,} answers of {classes} labels need up to {log2(classes):.1f} bits each"
+    else:
+        what = f"the answers' {situation.supervised_tokens:,} tokens need about a bit each"
+    return Advice(enough, f"{what}, and rank {usual} holds less than {HEADROOM} times that")
+
+
+def answer_bits(supervised_tokens: int, classes: int) -> float:
+    """What the answers hold, estimated: a bit a token; of a classifier, a label's share of its `classes`."""
+    return supervised_tokens * (log2(classes) if classes else BITS_PER_TOKEN)
 
 
 @RANKWISE.rule("lora.r", _READINGS, "measured", when="bases under 1B")
@@ -93,20 +106,34 @@ def lora_dropout(situation: Situation) -> Advice:
     return Advice(0.0, "usually not needed: the best held-out evaluation is kept instead")
 
 
-@RANKWISE.rule("training.learning_rate", f"rank correction from {_READINGS}", "measured", document=_FIT)
+@RANKWISE.rule("training.learning_rate", f"corrections from {_READINGS}", "measured", document=_FIT)
 def learning_rate(situation: Situation) -> Advice:
-    r = situation.number("lora.r")
-    return Advice(
-        _fitted_rate(situation.hidden_size, r),
+    r, scale = situation.number("lora.r"), _scale(situation)
+    formula = (
         f"{REFERENCE_RATE:g} x ({REFERENCE_HIDDEN} / {situation.hidden_size})^{HIDDEN_POWER}"
-        f" x sqrt({REFERENCE_RANK} / {r:g}): the fit over model sizes, lowered as rank and alpha rise",
+        f" x sqrt({REFERENCE_RANK} / {r:g})"
     )
+    why = "the fit over model sizes, lowered as rank and alpha rise"
+    if scale != REFERENCE_SCALE:
+        formula += f" x {REFERENCE_SCALE:g} / {scale:.3g}"
+        why += f"; the last factor, because alpha scales the update by {scale:.3g} and not by {REFERENCE_SCALE:g}"
+    if situation.kind != "causal":
+        why += f"; the fit is of causal models, and this is an {situation.kind}: a start to search from"
+    return Advice(_fitted_rate(situation.hidden_size, r, scale), f"{formula}: {why}")
 
 
-def _fitted_rate(hidden_size: int, r: float) -> float:
+def _scale(situation: Situation) -> float:
+    """By which the adapter's product is multiplied: alpha / r, with rsLoRA alpha / sqrt(r)."""
+    r, alpha = situation.number("lora.r"), situation.known("lora.lora_alpha")
+    if alpha is None:
+        return REFERENCE_SCALE
+    return alpha / (sqrt(r) if situation.settled.get("lora.use_rslora") is True else r)
+
+
+def _fitted_rate(hidden_size: int, r: float, scale: float) -> float:
     """To two digits."""
     rate = REFERENCE_RATE * (REFERENCE_HIDDEN / hidden_size) ** HIDDEN_POWER * sqrt(REFERENCE_RANK / r)
-    return float(f"{rate:.2g}")
+    return float(f"{rate * REFERENCE_SCALE / scale:.2g}")
 
 
 @RANKWISE.objection("training.learning_rate", _READINGS, "measured")
@@ -115,20 +142,23 @@ def rate_far_above_the_fit(situation: Situation) -> str | None:
     rate, r = situation.known("training.learning_rate"), situation.known("lora.r")
     if rate is None or r is None:
         return None
-    fitted = _fitted_rate(situation.hidden_size, r)
+    fitted = _fitted_rate(situation.hidden_size, r, _scale(situation))
     if rate <= 10 * fitted:
         return None
     return f"it is {rate / fitted:,.0f} times the rate that fits this base and rank, {fitted:g}; training may diverge"
 
 
-@RANKWISE.objection("lora.lora_alpha", _READINGS, "measured")
+@RANKWISE.objection("lora.lora_alpha", "", "conventional")
 def alpha_off_the_fit(situation: Situation) -> str | None:
     r, alpha = situation.known("lora.r"), situation.known("lora.lora_alpha")
-    if alpha is None or r is None or 0.5 <= alpha / (2 * r) <= 2:
+    if alpha is None or r is None:
+        return None
+    times = _scale(situation) / REFERENCE_SCALE
+    if 1 / FAR_SCALE <= times <= FAR_SCALE:
         return None
     return (
-        f"the planned learning rate is fitted for alpha = 2r = {2 * r:g} and is not corrected for {alpha:g}; "
-        "set training.learning_rate with it"
+        f"it scales the update {times:.3g} times as much as the alpha of 2r at which the learning rate was fitted; so "
+        "far away, a rate corrected for that is a guess"
     )
 
 

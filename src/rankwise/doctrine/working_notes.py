@@ -53,7 +53,12 @@ def qlora(situation: Situation) -> Advice | None:
 
 @WORKING_NOTES.rule("method", "Use Case", when="otherwise")
 def lora(situation: Situation) -> Advice:
-    return Advice("lora", f"1 to {MOST_GPUS} GPUs, a small set, and a base that is able but does not do it well")
+    here = f"{situation.gpus} of the 1 to {MOST_GPUS} GPUs it is for" if situation.gpus else "no cluster of GPUs here"
+    if situation.gpus > MOST_GPUS:
+        here = (
+            f"{situation.gpus} GPUs would do for full fine-tuning, but not with {situation.rows:,} rows for this goal"
+        )
+    return Advice("lora", f"{here}; LoRA is for a small set and a base that is able but does not do it well")
 
 
 @WORKING_NOTES.rule("quantization", "Use Case", when="QLoRA")

@@ -11,6 +11,7 @@ from rankwise.facts.adapter import (
     write_record,
 )
 from rankwise.facts.base import NO_LIMIT, Anatomy, Projection, Targets, read_anatomy
+from rankwise.facts.classifier import as_classifier
 from rankwise.facts.embedded import EMBEDDED, Located, fetch_base, fetch_facts, locate_base
 from rankwise.facts.identity import BaseIdentity, compare_identity, identify_base, read_chat_template
 from rankwise.facts.machine import Machine, Measurement, load_measurement, read_machine, save_measurement
@@ -35,6 +36,7 @@ __all__ = [
     "Targets",
     "TaskRecord",
     "adapter_digest",
+    "as_classifier",
     "compare_identity",
     "fetch_base",
     "fetch_facts",

@@ -19,6 +19,7 @@ from rankwise.facts.identity import identify_base as identify_base
 from rankwise.facts.meta import walk_on_meta
 from rankwise.facts.modules import (
     BIASES,
+    GROUPS,
     ExpertParameter,
     Module,
     container_names,
@@ -28,11 +29,15 @@ from rankwise.facts.modules import (
     fuse_experts,
     is_parameter,
     is_table,
+    names_of_roles,
 )
 from rankwise.facts.settings import ConfigFault
 from rankwise.facts.shapes import RENAMED, TRANSPOSED, weights_from_config
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
+Task = Literal["causal_lm", "seq_cls", "seq_2_seq_lm"]
+"""PEFT's word, in a recipe's letters."""
+TASKS: Mapping[Kind, Task] = {"causal": "causal_lm", "encoder": "seq_cls", "encoder-decoder": "seq_2_seq_lm"}
 Source = Literal["headers", "config", "meta"]
 """What the shapes were read from: the weight files, `config.json` in closed form, or transformers' own model of the
 architecture built on the meta device (in another process)."""
@@ -113,6 +118,14 @@ class Anatomy:
     """The fused experts, which only `target_parameters` reaches."""
     key_width: int
     """Features of one token's keys in one layer: what a prefix of PEFT's prefix tuning is made of."""
+    classifier_parameters: int = 0
+    """Of the head that a sequence classifier trains whole beside its adapter (`facts/classifier`); not in
+    `bias_parameters`. 0 for any other task."""
+
+    @property
+    def task(self) -> Task:
+        """What a base of its kind is adapted for, whatever the head that its files carry."""
+        return TASKS[self.kind]
 
     def resolve_targets(self, names: Iterable[str] | str) -> Targets:
         """What `target_modules` means on this base; nothing is raised, an empty `modules` is the caller's error."""
@@ -132,6 +145,9 @@ class Anatomy:
                 found += inside
             elif any(m.inside(name) for m in self.modules):
                 unreachable.append(name)
+            elif inside := names_of_roles(self.modules, GROUPS.get(name, ())):
+                expanded[name] = inside
+                found += inside
             else:
                 absent.append(name)
         return Targets(tuple(dict.fromkeys(found)), tuple(absent), expanded, tuple(unreachable))
@@ -147,7 +163,8 @@ class Anatomy:
         return tuple(p for p in self.expert_parameters if any(p.matches(name) for name in names))
 
     def trainable_parameters(self, modules: Iterable[str], r: int, bias: str = "none") -> int:
-        """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains."""
+        """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains; of the adapter
+        alone, without `classifier_parameters`."""
         layers = self.targeted(modules)
         count = sum(r * (m.in_features + m.out_features) for m in layers)
         if bias == "all":
@@ -167,19 +184,23 @@ def read_anatomy(path: Path, name: str = "") -> Anatomy:
     Without weight files the shapes follow from the config, or from transformers' own model of it (`Anatomy.source`).
     Raises BaseError with every fault found.
     """
-    config = read_config(path)
+    return describe(path, name, read_config(path), has_weights(path))
+
+
+def describe(path: Path, name: str, config: Mapping[str, Any], weights: bool) -> Anatomy:
+    """As `read_anatomy`, by this `config`; `weights`: the shapes are in the folder's weight files."""
     if "quantization_config" in config:
         raise base_error(
             "base-quantized", path, "its weights are already quantised; give the base in bfloat16 or float32"
         )
-    inner = config | text if isinstance(text := config.get("text_config"), dict) else config
+    inner = inner_config(config)
     architecture = str((config.get("architectures") or [""])[0])
     hidden, vocabulary = _first(inner, HIDDEN), _first(inner, ("vocab_size",))
     missing = [what for what, there in (("hidden_size", hidden), ("vocab_size", vocabulary)) if not there]
     if missing:
         fault = f"config.json names no {' and no '.join(missing)}"
         raise base_error("base-unreadable", path, f"{fault}; give the folder of a transformers model")
-    found = _find_weights(path, inner, architecture)
+    found = _find_weights(path, config, inner, architecture, weights)
     model_type = str(config.get("model_type", ""))
     modules = _named_as_built(find_modules(found.weights, found.transposed, found.linear), model_type)
     tied = _has_head(architecture) and not any(m.leaf == "lm_head" for m in modules)
@@ -228,10 +249,17 @@ class _Found(NamedTuple):
     """All of them; None: by name."""
 
 
-def _find_weights(path: Path, inner: Mapping[str, Any], architecture: str) -> _Found:
+def inner_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with what it says of its text model on top."""
+    return {**config, **text} if isinstance(text := config.get("text_config"), dict) else dict(config)
+
+
+def _find_weights(
+    path: Path, config: Mapping[str, Any], inner: Mapping[str, Any], architecture: str, weights: bool
+) -> _Found:
     """From the headers if there are weight files, else from the config, else from the meta device. Raises BaseError."""
     transposed = TRANSPOSED.get(str(inner.get("model_type")), ())
-    if has_weights(path):
+    if weights:
         held = tuple(t for t in read_weights(path) if is_parameter(t))
         return _Found(_without_copies(held, inner), "headers", transposed, None)
     advice = "it has no weight files either; add them, or mend config.json"
@@ -246,7 +274,7 @@ def _find_weights(path: Path, inner: Mapping[str, Any], architecture: str) -> _F
         raise base_error("base-unreadable", path, f"config.json: {fault}; {advice}") from None
     if described is not None:
         return _Found(described, "config", transposed, None)
-    walked = walk_on_meta(path)
+    walked = walk_on_meta(path, config)
     return _Found(walked.weights, "meta", walked.transposed, walked.linear)
 
 

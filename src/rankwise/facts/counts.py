@@ -27,8 +27,9 @@ def trainable_parameters(
 ) -> int:
     """Trainable parameters of `method`, one of METHODS; ValueError for another, or where a method cannot be counted.
 
-    lora, qlora     r x (in + out) for each targeted layer, and the biases that `bias` trains. `target_parameters`:
-                    names of fused experts, adapted with `expert_r` (else r) for each expert.
+    lora, qlora     r x (in + out) for each targeted layer, and the biases that `bias` trains; of a sequence classifier
+                    its head too. `target_parameters`: names of fused experts, adapted with `expert_r` (else r) for each
+                    expert.
     dora            and a magnitude for each output.
     adalora         at its initial rank, `r`: A, B and r singular values for each layer.
     prefix          keys and values of `virtual_tokens` for every layer, or with `prefix_projection` an embedding and
@@ -48,13 +49,14 @@ def trainable_parameters(
     if method == "prefix":
         if virtual_tokens < 1:
             raise ValueError(f"a prefix of {virtual_tokens} tokens; at least 1 is needed")
-        return _prefix(anatomy, virtual_tokens, encoder_hidden_size, prefix_projection)
+        made = _prefix(anatomy, virtual_tokens, encoder_hidden_size, prefix_projection)
+        return made + anatomy.classifier_parameters
     if method not in LOW_RANK:
         raise ValueError(f"no method is called {method!r}; one of {', '.join(METHODS)}")
     modules, parameters = tuple(modules), tuple(target_parameters)
     if parameters and method in ("dora", "adalora"):
         raise ValueError(f"{method} does not take target_parameters; lora does")
-    count = anatomy.trainable_parameters(modules, r, bias)
+    count = anatomy.trainable_parameters(modules, r, bias) + anatomy.classifier_parameters
     count += anatomy.expert_trainable_parameters(parameters, r if expert_r is None else expert_r)
     layers = anatomy.targeted(modules)
     if method == "dora":

@@ -115,7 +115,10 @@ def _located(kind: LocatedKind, name: str, source: str, path: Path) -> Located:
 def _advice(model: str, written: Path, looks_local: bool) -> str:
     if looks_local:
         kind = ".gguf file" if model.endswith(".gguf") else "folder"
-        return f"there is no {kind} {written}; a relative path is read from the recipe's folder"
+        return (
+            f"there is no {kind} {written}; a relative path is read from the recipe's folder, on the command line from "
+            "the working folder"
+        )
     near = difflib.get_close_matches(model.lower(), EMBEDDED, n=1, cutoff=0.5)
     hint = f'; did you mean "{near[0]}"?' if near else "."
     return (

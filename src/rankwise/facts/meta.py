@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rankwise.facts.folder import base_error
 from rankwise.facts.header import Weight
+from rankwise.files import write_json
 
 SECONDS = 180
 """Most time the walk may take: it imports torch, which a busy machine does slowly."""
@@ -28,11 +32,14 @@ class Walked:
     """Of them, those whose weight lies as (in, out)."""
 
 
-def walk_on_meta(path: Path) -> Walked:
-    """The weights that transformers would build for the config in folder `path`. Raises BaseError."""
-    command = [sys.executable, "-P", "-m", "rankwise.model.walk", str(path)]
+def walk_on_meta(path: Path, config: Mapping[str, Any]) -> Walked:
+    """The weights that transformers would build for `config`, the one of the base in `path` or what it becomes for a
+    task. Raises BaseError."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        with tempfile.TemporaryDirectory(prefix="rankwise-shapes-") as folder:
+            write_json(Path(folder) / "config.json", dict(config))
+            command = [sys.executable, "-P", "-m", "rankwise.model.walk", folder]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
         told = json.loads(done.stdout.strip().rpartition("\n")[2])
     except subprocess.TimeoutExpired:
         told = {"error": f"its architecture took more than {SECONDS} seconds to build"}

@@ -23,8 +23,14 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "router": ("router", "gate", "shared_expert_gate"),
     "pooler": ("pooler.dense",),
 }
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "attention": ("query", "key", "value", "query_key_value", "attention_output"),
+    "mlp": ("gate", "gate_up", "up", "down"),
+}
+GROUPS = {**GROUPS, "attn": GROUPS["attention"], "ffn": GROUPS["mlp"]}
+"""Words for the layers of some roles, understood on a base that has no container of that name."""
 HEADS = (
-    *("lm_head", "embed_out", "classifier", "score", "qa_outputs", "seq_relationship"),
+    *("lm_head", "embed_out", "classifier", "pre_classifier", "score", "qa_outputs", "seq_relationship"),
     *("cls", "vocab_transform", "vocab_projector"),
 )
 """A layer so called, or anything inside a top module so called, belongs to the head."""
@@ -178,6 +184,21 @@ def expand(modules: Iterable[Module], container: str) -> tuple[str, ...]:
             _, _, after = f".{module.path}".rpartition(f".{container}.")
             names.append(f"{container}.{after}" if module.leaf in outside else module.leaf)
     return tuple(dict.fromkeys(names))
+
+
+def names_of_roles(modules: Iterable[Module], roles: Collection[str]) -> tuple[str, ...]:
+    """Target names that match the reachable layers of these roles and no others."""
+    layers = [m for m in modules if m.reachable]
+    others = {end for m in layers if m.role not in roles for end in _ends(m.path)}
+    return tuple(
+        dict.fromkeys(next(end for end in _ends(m.path) if end not in others) for m in layers if m.role in roles)
+    )
+
+
+def _ends(path: str) -> list[str]:
+    """`dense`, `output.dense`, `attention.output.dense`."""
+    parts = path.split(".")
+    return [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
 
 
 def container_names(modules: Iterable[Module]) -> list[str]:

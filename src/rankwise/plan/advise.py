@@ -12,6 +12,7 @@ from rankwise.plan.capacity import judge_capacity
 from rankwise.plan.estimate import estimate_memory, estimate_seconds
 from rankwise.plan.given import decide_data, decide_what
 from rankwise.plan.ledger import Ledger
+from rankwise.plan.memory import disk_bytes
 from rankwise.plan.method import METHODS_BUILT, with_costs
 from rankwise.plan.objections import Broken, broken_rules, cited_together, given_key
 from rankwise.plan.plan import Plan
@@ -116,6 +117,7 @@ class _Advice:
         self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
         self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
         raise_if_errors(RecipeError, self.ledger.problems)
+        self._report_unused_advice()
         self._hold_yours_against_advice()
         return with_costs(self._plan(steps), self.anatomy, self.corpus)
 
@@ -131,11 +133,12 @@ class _Advice:
             return
         value = self.ledger.asked_value(key)
         meant = self._as_resolved(key, value)
+        others = differing(others, meant)
         if same_value(wanted, meant):
-            word = f"{chosen.by} would say the same"
+            word = f", as {chosen.by} would: {chosen.why} ({chosen.source})"
         else:
-            word = f"{chosen.by} would say {shown(wanted)}: {chosen.why}"
-        self.ledger.settle_yours(key, value, word, differing(others, meant))
+            word = f"; {chosen.by} would say {shown(wanted)}: {chosen.why}"
+        self.ledger.settle_yours(key, value, word, others)
 
     def _of_all(self, key: str) -> dict[str, Value]:
         return advice_of_all(key, self.situation)
@@ -231,6 +234,17 @@ class _Advice:
             message += f"; {self.doctrine.name} would set it so all the same" if shared else ""
             self.ledger.report("note" if shared else "warning", "against-advice", self.asked.where(key), message)
 
+    def _report_unused_advice(self) -> None:
+        """A note for each thing that the doctrine would set here and no plan of this build can hold."""
+        for key in self.doctrine.decides:
+            advice = None if key in self.ledger.decisions else self.doctrine.advise(key, self.situation)
+            if advice is not None:
+                message = (
+                    f"{self.doctrine.name} would set {key} to {shown(advice.value)}: {advice.reason.rstrip('.')} "
+                    f"({advice.source}); this build has no such key, so it is not applied"
+                )
+                self.ledger.report("note", "advice-not-built", key, message)
+
     def _decide_warmup(self) -> None:
         key = "training.warmup_ratio"
         if (
@@ -297,16 +311,21 @@ class _Advice:
         modules = self.ledger.settled["lora.target_modules"]
         assert isinstance(modules, list)
         r, bias = int(self.ledger.number("lora.r")), str(self.ledger.settled["lora.bias"])
-        trainable = self.anatomy.trainable_parameters(modules, r, bias)
+        trainable = self.anatomy.trainable_parameters(modules, r, bias) + self.anatomy.classifier_parameters
         memory = estimate_memory(self.ledger, self.anatomy, self.corpus, self.machine, trainable)
         return Plan(
             decisions=self.ledger.decisions,
             trainable_parameters=trainable,
             total_parameters=self.anatomy.total_parameters,
             capacity=judge_capacity(
-                r, lambda rank: self.anatomy.trainable_parameters(modules, rank), self.corpus.supervised_tokens
+                r,
+                lambda rank: self.anatomy.trainable_parameters(modules, rank),
+                self.corpus.supervised_tokens,
+                classes=len(self.corpus.labels) if self.anatomy.task == "seq_cls" else 0,
             ),
-            memory_bytes=memory,
+            memory_bytes=memory.training.total,
+            memory=memory,
+            disk_bytes=disk_bytes(trainable),
             seconds=estimate_seconds(self.ledger, self.corpus, self.measured, steps),
             problems=tuple(dict.fromkeys(self.ledger.problems)),
         )

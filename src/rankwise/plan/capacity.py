@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from rankwise.data.corpus import asked, default_instruction
 from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
-from rankwise.doctrine.rankwise import BITS_PER_PARAMETER, BITS_PER_TOKEN, HEADROOM, RANKS
+from rankwise.doctrine.rankwise import BITS_PER_PARAMETER, HEADROOM, RANKS, answer_bits
 from rankwise.errors import PlanError, Problem, raise_if_errors
 from rankwise.events import Observer, ignore
 from rankwise.facts import Anatomy, fetch_base, fetch_facts, locate_base
@@ -63,10 +63,15 @@ class Capacity(BaseModel):
 
 
 def judge_capacity(
-    r: int, parameters_at: Callable[[int], int], supervised_tokens: int, measured: DescriptionLength | None = None
+    r: int,
+    parameters_at: Callable[[int], int],
+    supervised_tokens: int,
+    measured: DescriptionLength | None = None,
+    classes: int = 0,
 ) -> Capacity:
-    """`parameters_at`: trainable parameters of the plan's targets at a rank; without `measured`, a bit a token."""
-    required = ceil(supervised_tokens * BITS_PER_TOKEN if measured is None else measured.bits)
+    """`parameters_at`: trainable parameters of the plan's targets at a rank. Without `measured`, a bit a token; of a
+    sequence classifier, whose answers are single labels, as many bits as tell its `classes` apart."""
+    required = ceil(answer_bits(supervised_tokens, classes) if measured is None else measured.bits)
     capacity = parameters_at(r) * BITS_PER_PARAMETER
     bits_per_rank = parameters_at(1) * BITS_PER_PARAMETER
     smallest = max(1, ceil(required / bits_per_rank))
@@ -87,7 +92,7 @@ def judge_capacity(
     drawn = measured is not None and measured.low < measured.high
     return Capacity(
         status=status,
-        message=f"{_figures(capacity, required, supervised_tokens, measured)}: {rest}",
+        message=f"{_figures(capacity, required, supervised_tokens, measured, classes)}: {rest}",
         capacity_bits=capacity,
         required_bits=required,
         smallest_rank=smallest,
@@ -102,7 +107,9 @@ def _suggested_rank(required: int, bits_per_rank: int, smallest: int) -> int:
     return next(roomy, max(RANKS[-1], smallest))
 
 
-def _figures(capacity: int, required: int, tokens: int, measured: DescriptionLength | None) -> str:
+def _figures(capacity: int, required: int, tokens: int, measured: DescriptionLength | None, classes: int) -> str:
+    if measured is None and classes:
+        return f"{capacity:,} bits of capacity for at most {required:,} bits in {tokens:,} answers of {classes} labels"
     if measured is None:
         return f"{capacity:,} bits of capacity for about {required:,} bits in {tokens:,} supervised tokens"
     spread = f" (95%: {measured.low:,.0f} to {measured.high:,.0f})" if measured.low < measured.high else ""

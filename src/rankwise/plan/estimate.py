@@ -8,27 +8,32 @@ from rankwise.data.corpus import Corpus
 from rankwise.data.split import spread
 from rankwise.facts import Anatomy, Machine, Measurement
 from rankwise.plan.ledger import Ledger
-from rankwise.plan.memory import training_bytes
+from rankwise.plan.memory import Memory, largest_micro_batch, plan_memory
 from rankwise.plan.timing import tokens_a_row, training_seconds
 
 EVALUATION_ROWS = 256
 """Most held-out rows that are looked at during training, spread over all; all are scored by `rankwise evaluate`."""
 
 
-def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> int:
-    """Bytes at the peak of training; a warning where this machine has less."""
-    batch = int(ledger.number("training.per_device_train_batch_size"))
-    lengths = sorted(corpus.train_lengths)
-    targets = sorted(row.num_supervised for row in corpus.train_rendered)
-    memory = training_bytes(anatomy, trainable, _dtype(ledger), sum(lengths[-batch:]), sum(targets[-batch:]))
-    room = machine.training_bytes
-    if memory > room:
+def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> Memory:
+    """Bytes at each peak; a warning for what this machine has not room for."""
+    rows = int(ledger.number("training.per_device_train_batch_size"))
+    batch = largest_micro_batch(corpus, rows, bool(ledger.settled["shared_prefix"]))
+    classes = len(corpus.labels) if anatomy.task == "seq_cls" else 0
+    memory = plan_memory(anatomy, str(ledger.settled["method"]), trainable, _dtype(ledger), batch, classes)
+    room, training = machine.training_bytes, memory.training.total
+    if training > room:
         message = (
-            f"about {_gigabytes(memory)} at the peak, of {_gigabytes(room)} here; "
+            f"about {_gigabytes(training)} at the peak, of {_gigabytes(room)} here; "
             "lower training.per_device_train_batch_size and raise gradient_accumulation_steps by as much, "
             "or let `rankwise plan --fit` find what to change"
         )
         ledger.report("warning", "does-not-fit", "", message)
+    elif memory.evaluation > room:
+        message = (
+            f"training fits, but evaluation takes about {_gigabytes(memory.evaluation)}, of {_gigabytes(room)} here"
+        )
+        ledger.report("warning", "evaluation-does-not-fit", "", message)
     return memory
 
 

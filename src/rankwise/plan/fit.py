@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rankwise.errors import Problem
 from rankwise.facts import Anatomy
 from rankwise.plan.plan import Plan
 
@@ -37,15 +38,33 @@ class Fitted:
     plan: Plan
     changes: tuple[Change, ...]
     fits: bool
+    room: int
+    """Bytes there are."""
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """All that was changed, for `--set`; a later value of a key replaces an earlier one."""
         return _latest(override for change in self.changes for override in change.overrides)
 
+    @property
+    def problem(self) -> Problem | None:
+        """The error of a plan that was asked to fit and does not, with all that was tried."""
+        if self.fits:
+            return None
+        tried = "; ".join(
+            change.what if change.memory_bytes is None else f"{change.what}: {change.memory_bytes / 1e9:.1f} GB"
+            for change in self.changes
+        )
+        message = (
+            f"nothing makes it fit: {self.plan.memory_bytes / 1e9:.1f} GB at the least, of {self.room / 1e9:.1f} GB "
+            f"here. Tried or named: {tried}. Take a smaller base, or a machine with more memory"
+        )
+        return Problem("error", "cannot-fit", "", message)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "fits": self.fits,
+            "room_bytes": self.room,
             "overrides": list(self.overrides),
             "changes": [asdict(change) for change in self.changes],
         }
@@ -66,7 +85,7 @@ def fit(plan: Plan, anatomy: Anatomy, room: int, replan: Replan) -> Fitted:
         if made.memory_bytes < plan.memory_bytes:
             plan, taken = made, tried
             changes.append(Change(overrides, what, made.memory_bytes))
-    return Fitted(plan, tuple(changes), plan.memory_bytes <= room)
+    return Fitted(plan, tuple(changes), plan.memory_bytes <= room, room)
 
 
 def _latest(overrides: Iterable[str]) -> tuple[str, ...]:

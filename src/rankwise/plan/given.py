@@ -5,6 +5,7 @@ from __future__ import annotations
 from rankwise.data.corpus import Corpus
 from rankwise.data.render import DEFAULT_TEMPLATE_NAME
 from rankwise.doctrine import Doctrine
+from rankwise.facts import Anatomy
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.prepare import Prepared
 from rankwise.recipe.domains import Domain
@@ -17,20 +18,13 @@ def decide_what(ledger: Ledger, prepared: Prepared, doctrine: Doctrine) -> None:
     described = f"{anatomy.architecture}, {anatomy.total_parameters:,} parameters"
     ledger.settle("model", prepared.located.source, described, where)
     ledger.given("domain", recipe.domain, "none named" if recipe.domain is None else "")
-    if corpus.shape == "labels":
-        reason = f"text/label rows on a causal base: every one of the {len(corpus.labels)} labels is scored"
-    else:
-        reason = "the base generates the answer"
-    ledger.given("task", "causal_lm", reason)
+    ledger.given("task", anatomy.task, _task_reason(anatomy, corpus))
     ledger.settle("scorer", *_scorer(corpus, prepared.domain), "rankwise")
     ledger.given("objective", recipe.objective, "the rows have answers to learn from")
     ledger.given("doctrine", recipe.doctrine, f"{doctrine.title}; the default")
     continued = prepared.continued
     ledger.given("adapter", str(continued.folder) if continued else None, "a fresh adapter")
-    share = recipe.shared_prefix is not False
-    ledger.given(
-        "shared_prefix", share, "what the rows of a batch begin with is computed once (from 16 tokens on); exact"
-    )
+    _decide_shared_prefix(ledger, anatomy)
 
 
 def decide_data(ledger: Ledger, prepared: Prepared) -> None:
@@ -46,9 +40,15 @@ def decide_data(ledger: Ledger, prepared: Prepared) -> None:
     longest = max(corpus.inspection.train_lengths.max, corpus.inspection.held_out_lengths.max)
     ledger.given("data.max_length", corpus.max_length, f"the longest row has {longest} tokens")
     ledger.given("data.too_long", request.too_long, "no row is cut or dropped unless you choose so")
-    ledger.given("data.assistant_turns", request.assistant_turns, "every answer of a conversation is trained on")
-    _decide_instruction(ledger, corpus, prepared.domain)
+    causal = prepared.anatomy.kind == "causal"
+    turns = "every answer of a conversation is trained on" if causal else "a row has one answer, its last"
+    ledger.given("data.assistant_turns", request.assistant_turns, turns)
+    _decide_instruction(ledger, corpus, prepared.domain, prepared.anatomy.kind == "encoder")
     template = prepared.renderer.template_name
+    if prepared.anatomy.kind != "causal":
+        reason = f"an {prepared.anatomy.kind} reads the text as its tokenizer has it, without a chat template"
+        ledger.settle("chat_template", None, reason, "rankwise")
+        return
     if template == DEFAULT_TEMPLATE_NAME:
         reason = "this base brings no chat template, so a plain default one is used"
         ledger.report("warning", "no-chat-template", "model", f'{reason}: "{template}"; serve with it too')
@@ -57,8 +57,36 @@ def decide_data(ledger: Ledger, prepared: Prepared) -> None:
     ledger.settle("chat_template", template, reason, str(prepared.anatomy.name))
 
 
-def _decide_instruction(ledger: Ledger, corpus: Corpus, domain: Domain | None) -> None:
+def _task_reason(anatomy: Anatomy, corpus: Corpus) -> str:
+    if anatomy.kind == "encoder":
+        return (
+            f"an encoder gives each of the {len(corpus.labels)} labels a score, by a head of "
+            f"{anatomy.classifier_parameters:,} parameters that is trained whole beside the adapter"
+        )
+    if anatomy.kind == "encoder-decoder":
+        return "the encoder reads the prompt, and the decoder writes the answer"
+    if corpus.shape == "labels":
+        return f"text/label rows on a causal base: every one of the {len(corpus.labels)} labels is scored"
+    return "the base generates the answer"
+
+
+def _decide_shared_prefix(ledger: Ledger, anatomy: Anatomy) -> None:
+    key, asked = "shared_prefix", ledger.asked.recipe.shared_prefix
+    if anatomy.kind == "causal":
+        reason = "what the rows of a batch begin with is computed once (from 16 tokens on); exact"
+        ledger.given(key, asked is not False, reason)
+        return
+    reason = "an encoder's tokens see what comes after them, so no beginning is the same in two rows"
+    if asked is True:
+        ledger.report("warning", "prefix-not-shared", ledger.asked.where(key), f"{reason}; nothing is shared")
+    ledger.settle(key, False, reason, "rankwise")
+
+
+def _decide_instruction(ledger: Ledger, corpus: Corpus, domain: Domain | None, encoder: bool) -> None:
     key, reason = "data.instruction", _instruction_reason(corpus, domain)
+    if encoder:
+        ledger.settle(key, None, "an encoder reads the text alone", "rankwise")
+        return
     if corpus.shape == "labels" or not ledger.is_given(key):
         ledger.given(key, corpus.instruction, reason)
         return

@@ -8,6 +8,7 @@ from rankwise.doctrine import Value
 from rankwise.errors import Problem, Severity
 from rankwise.plan.plan import Basis, Decision
 from rankwise.recipe import Asked
+from rankwise.recipe.keys import LEAVES
 
 
 class Ledger:
@@ -35,9 +36,10 @@ class Ledger:
         )
 
     def settle_yours(self, key: str, value: Value, advice: str = "", others: Mapping[str, Value] | None = None) -> None:
-        """The user's own value; `advice`: what the plan's doctrine would have said."""
-        reason = f"you set it; {advice}" if advice else "you set it"
-        self.settle(key, value, reason, self.asked.where(key), others, "yours")
+        """The user's own value, or one that `init` wrote down; `advice`: what the plan's doctrine says to it."""
+        if not advice and key in LEAVES and LEAVES[key].default == value:
+            advice = ", as it would be if left out"
+        self.settle(key, value, f"you set it{advice}", self.asked.where(key), others, "yours")
 
     def amend(self, key: str, value: Value, *notes: str) -> None:
         """Write a decided value out in full, with what there is to say about that."""

@@ -1,32 +1,156 @@
-"""How much memory training takes at its peak. A first estimate; it is not yet held against measurements."""
+"""How much memory a run takes at its peak, part by part, and how much disk. Estimated; `plan --measure` measures.
+
+What is fitted, or to be fitted, to measured peaks stands in the constants at the top and nowhere else.
+"""
 
 from __future__ import annotations
 
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
+from rankwise.data.batch import SHARED_PREFIX_FLOOR, shared_prefix
+from rankwise.data.corpus import Corpus
 from rankwise.facts import Anatomy
 
-BYTES = {"float32": 4, "bfloat16": 2}
+# -- fitted to the engine: what a layer keeps, and what evaluation holds at once
+
+HIDDEN_KEPT = 16
+"""Tensors of the hidden size that a layer keeps a token for its backward pass, in the base's dtype."""
+INNER_KEPT = 4
+"""The same of the size of its widest projection."""
+LOGIT_BYTES = 8
+"""Of a logit, beside two copies in the base's dtype: what the loss keeps in float32."""
+HIDDEN_LIVE = 8
+INNER_LIVE = 3
+"""As HIDDEN_KEPT and INNER_KEPT, of the one layer that a forward pass without gradient is in."""
 PROCESS = 700 << 20
 """Interpreter and libraries, resident before any model."""
+EVALUATION_TOKENS = 6144
+"""Most packed tokens of a forward pass without gradient."""
+EVALUATION_LOGITS = 4096
+"""Most positions whose logits are held at once there."""
+
+# -- exact
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+NF4_BYTES = (4 + 0.127) / 8
+"""Of a weight: 4 bits, and its share of the scales of every 64 and of theirs (QLoRA paper, double quantisation)."""
+WEIGHT_BYTES, GRADIENT_BYTES, MOMENT_BYTES = 4, 4, 8
+"""Of a trained parameter, in float32: itself, its gradient, AdamW's two moments."""
+CHECKPOINTS = 3
+"""Two are kept while one is written."""
+CHECKPOINT_BYTES = 16
+"""Of a trained parameter in a checkpoint: weight, best weight, two moments."""
 SMALL_FILES = 1 << 20
 """Config, record, card, manifest."""
-_HIDDEN_KEPT = 16
-_INNER_KEPT = 4
-"""Tensors of the hidden and of the widest size that a layer keeps for its backward pass, in the base's dtype."""
 
 
-def training_bytes(anatomy: Anatomy, trainable: int, dtype: str, batch_tokens: int, batch_targets: int) -> int:
-    """Base, adapter with gradient and two moments in float32, activations of one micro-batch, logits of its targets."""
+class MicroBatch(NamedTuple):
+    """The largest forward pass of a run."""
+
+    tokens: int
+    """Packed: a beginning that all its rows share counts once."""
+    targets: int
+    """Positions with a loss."""
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes at the peak of training."""
+
+    base: int
+    adapter: int
+    """What is trained: the adapter, a classifier's head, biases; every weight where all are."""
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        return sum(astuple(self))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak of each thing that is done with an adapter."""
+
+    training: TrainingMemory
+    evaluation: int
+    merging: int
+    """Adding the adapter to the base's weights, layer by layer, in the dtype that its files have."""
+
+
+@dataclass(frozen=True)
+class DiskBytes:
+    """What a run needs on disk; the catalogue takes another copy of the adapter."""
+
+    checkpoints: int
+    adapter: int
+
+
+def largest_micro_batch(corpus: Corpus, rows: int, share: bool) -> MicroBatch:
+    """Of the longest rows and the longest answers; `share`: a common beginning is computed once."""
+    lengths = sorted(corpus.train_lengths)[-rows:]
+    answers = sorted(row.num_supervised for row in corpus.train_rendered)[-rows:]
+    prefix = shared_prefix(corpus.train_rendered) if share and len(lengths) > 1 else 0
+    saved = prefix * (len(lengths) - 1) if prefix >= SHARED_PREFIX_FLOOR else 0
+    return MicroBatch(sum(lengths) - saved, sum(answers))
+
+
+def plan_memory(
+    anatomy: Anatomy, method: str, trainable: int, dtype: str, batch: MicroBatch, classes: int = 0
+) -> Memory:
+    """`method`: one of `facts/counts`' METHODS that trains. `dtype`: of the frozen base. `classes`: labels that a
+    sequence classifier tells apart; 0: the answers are tokens of the vocabulary."""
+    training = training_memory(anatomy, method, trainable, dtype, batch, classes)
+    held = training.base + training.adapter + PROCESS
+    return Memory(
+        training=training,
+        evaluation=held + _forward_bytes(anatomy, dtype, batch.tokens if classes else EVALUATION_TOKENS, classes),
+        merging=_merging_bytes(anatomy, method, trainable),
+    )
+
+
+def training_memory(
+    anatomy: Anatomy, method: str, trainable: int, dtype: str, batch: MicroBatch, classes: int = 0
+) -> TrainingMemory:
+    """Of `plan_memory`, the part that trains."""
+    size, hidden = BYTES[dtype], anatomy.hidden_size
+    kept = HIDDEN_KEPT * hidden + INNER_KEPT * _widest(anatomy)
+    return TrainingMemory(
+        base=frozen_bytes(anatomy, method, dtype),
+        adapter=trainable * WEIGHT_BYTES,
+        gradients=trainable * GRADIENT_BYTES,
+        optimizer=trainable * MOMENT_BYTES,
+        activations=batch.tokens * anatomy.num_layers * kept * size,
+        logits=batch.targets * (classes or anatomy.vocab_size) * (2 * size + LOGIT_BYTES),
+        process=PROCESS,
+    )
+
+
+def frozen_bytes(anatomy: Anatomy, method: str, dtype: str) -> int:
+    """Of the base beside what is trained. In 4 bits bitsandbytes takes linear layers; head, embeddings, norms, biases
+    and fused experts stay as they are."""
     size = BYTES[dtype]
-    widest = max((p.out_features for p in anatomy.projections if p.role != "head"), default=anatomy.hidden_size)
-    activations = batch_tokens * anatomy.num_layers * (_HIDDEN_KEPT * anatomy.hidden_size + _INNER_KEPT * widest) * size
-    logits = batch_targets * anatomy.vocab_size * (2 * size + 8)
-    return PROCESS + anatomy.total_parameters * size + trainable * 16 + activations + logits
+    if method == "full":
+        return 0
+    if method != "qlora":
+        return anatomy.total_parameters * size
+    kinds = [p for p in anatomy.projections if p.role not in ("head", "expert", "router")]
+    layers = sum(p.in_features * p.out_features * p.count for p in kinds)
+    return round(layers * NF4_BYTES + (anatomy.total_parameters - layers) * size)
+
+
+def disk_bytes(trainable: int) -> DiskBytes:
+    """Checkpoints and adapter, all in float32."""
+    checkpoint = trainable * CHECKPOINT_BYTES + SMALL_FILES
+    return DiskBytes(checkpoints=CHECKPOINTS * checkpoint, adapter=trainable * WEIGHT_BYTES + SMALL_FILES)
 
 
 class Disk(NamedTuple):
-    """Bytes that a run leaves or needs on the way."""
+    """Bytes that a run leaves or needs on the way, by where they go."""
 
     run: int
     catalogue: int
@@ -35,10 +159,30 @@ class Disk(NamedTuple):
 
 
 def run_disk_bytes(trainable: int) -> Disk:
-    """Three checkpoints (two kept while one is written) of weights, best weights and two moments, and the adapter.
+    """The run's folder holds checkpoints and adapter; the catalogue gets a copy of the adapter."""
+    needed = disk_bytes(trainable)
+    one = needed.checkpoints // CHECKPOINTS
+    return Disk(run=needed.checkpoints + needed.adapter, catalogue=needed.adapter, checkpoint=one)
 
-    All in float32; the catalogue gets a copy of the adapter.
-    """
-    adapter = trainable * 4 + SMALL_FILES
-    checkpoint = trainable * 16 + SMALL_FILES
-    return Disk(run=3 * checkpoint + adapter, catalogue=adapter, checkpoint=checkpoint)
+
+def _forward_bytes(anatomy: Anatomy, dtype: str, tokens: int, classes: int) -> int:
+    """One layer's tensors, the keys and values of all layers, and logits."""
+    size = BYTES[dtype]
+    live = tokens * (HIDDEN_LIVE * anatomy.hidden_size + INNER_LIVE * _widest(anatomy)) * size
+    if classes:
+        return live
+    cache = tokens * 2 * anatomy.key_width * anatomy.num_layers * size
+    return live + cache + EVALUATION_LOGITS * anatomy.vocab_size * (size + WEIGHT_BYTES)
+
+
+def _merging_bytes(anatomy: Anatomy, method: str, trainable: int) -> int:
+    """The base as its files have it, the adapter, and one layer's weight with what is added, in float32."""
+    if method == "full":
+        return 0
+    largest = max(p.in_features * p.out_features for p in anatomy.projections)
+    stored = anatomy.total_parameters * BYTES.get(anatomy.dtype, WEIGHT_BYTES)
+    return PROCESS + stored + trainable * WEIGHT_BYTES + 2 * largest * WEIGHT_BYTES
+
+
+def _widest(anatomy: Anatomy) -> int:
+    return max((p.out_features for p in anatomy.projections if p.role != "head"), default=anatomy.hidden_size)

@@ -17,17 +17,14 @@ from rankwise.data.corpus import Corpus
 from rankwise.doctrine import DOCTRINES, Situation
 from rankwise.facts import Anatomy, Machine
 from rankwise.facts.counts import METHODS, trainable_parameters
-from rankwise.plan.memory import BYTES, PROCESS
+from rankwise.plan.memory import GRADIENT_BYTES, MOMENT_BYTES, PROCESS, WEIGHT_BYTES, frozen_bytes
 from rankwise.plan.objections import Broken, broken_rules
 from rankwise.plan.plan import Plan
 
 METHODS_BUILT = ("lora",)
 """What this build can train."""
 
-TRAINED_BYTES = 16
-"""Of a trained parameter: weight, gradient and AdamW's two moments in float32."""
-NF4_BYTES = (4 + 0.127) / 8
-"""Of a weight: 4 bits, and its share of the scales of every 64 and of theirs (QLoRA paper, double quantisation)."""
+TRAINED_BYTES = WEIGHT_BYTES + GRADIENT_BYTES + MOMENT_BYTES
 ADALORA_RANK = 12
 """PEFT's `init_r`; it prunes from there to `target_r`, on average 8."""
 VIRTUAL_TOKENS = 20
@@ -106,7 +103,7 @@ class Costs:
         modules, r = plan["lora.target_modules"], plan["lora.r"]
         assert isinstance(modules, list) and isinstance(r, int)
         self.modules, self.r, self.bias = modules, r, str(plan["lora.bias"])
-        self.size = BYTES["bfloat16" if plan["training.bf16"] else "float32"]
+        self.dtype = "bfloat16" if plan["training.bf16"] else "float32"
 
     def trainable(self, name: str) -> int:
         return trainable_parameters(
@@ -121,21 +118,16 @@ class Costs:
 
     def memory_bytes(self, name: str, trainable: int) -> int:
         """At the peak; of `prompt` and `classifier`, at the peak of running the base."""
-        weights = self.anatomy.total_parameters * self.size
+        weights = frozen_bytes(self.anatomy, name, self.dtype)
         if name == "prompt":
             return PROCESS + weights
+        trained = trainable * TRAINED_BYTES
         if name == "classifier":  # one forward pass, of which the features of every row are kept
-            features = 4 * self.anatomy.hidden_size * len(self.corpus.train)
-            return PROCESS + weights + features + trainable * TRAINED_BYTES
-        besides = self.plan.memory_bytes - weights - self.plan.trainable_parameters * TRAINED_BYTES
-        held = {"full": 0, "qlora": self._weights_in_4_bits()}.get(name, weights)
-        return round(besides + held + trainable * TRAINED_BYTES)
-
-    def _weights_in_4_bits(self) -> float:
-        """bitsandbytes takes linear layers; head, embeddings, norms, biases and fused experts stay as they are."""
-        kinds = [p for p in self.anatomy.projections if p.role not in ("head", "expert", "router")]
-        layers = sum(p.in_features * p.out_features * p.count for p in kinds)
-        return layers * NF4_BYTES + (self.anatomy.total_parameters - layers) * self.size
+            return PROCESS + weights + WEIGHT_BYTES * self.anatomy.hidden_size * len(self.corpus.train) + trained
+        memory = self.plan.memory
+        assert memory is not None  # a plan that was just made
+        held = memory.training
+        return held.process + held.activations + held.logits + weights + trained
 
     def time(self, name: str) -> float | None:
         """Of training, in times of LoRA's; None where there is no closed form."""

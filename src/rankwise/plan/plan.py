@@ -11,6 +11,7 @@ from rankwise.doctrine import Value
 from rankwise.errors import PlanError, Problem
 from rankwise.files import sha256_json
 from rankwise.plan.capacity import Capacity
+from rankwise.plan.memory import DiskBytes, Memory
 from rankwise.plan.rehearsal import Prediction
 
 T = TypeVar("T")
@@ -42,12 +43,15 @@ class Plan(_Frozen):
     """Of the base."""
     capacity: Capacity
     memory_bytes: int
-    """Peak of training, estimated."""
+    """Peak of training, estimated: the sum of `memory.training`."""
     seconds: float | None
     """Training and held-out evaluations, from the measured speed of this machine; None: not measured."""
     problems: tuple[Problem, ...]
     prediction: Prediction | None = None
-    """Of a rehearsal; `memory_bytes` and `seconds` are then its own."""
+    """Of a rehearsal; `memory_bytes` and `seconds` are then its own, and `memory` is still the estimate."""
+    memory: Memory | None = None
+    """Part by part; None in plans of 0.1."""
+    disk_bytes: DiskBytes | None = None
 
     def __getitem__(self, key: str) -> Value:
         return self.decisions[key].value

@@ -12,19 +12,33 @@ from typing import TypeVar
 from rankwise.catalog import locate_adapter
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.estimate import BYTES_PER_TOKEN
+from rankwise.data.plain import PlainRenderer
 from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
 from rankwise.data.request import corpus_request
 from rankwise.doctrine import find_doctrine
-from rankwise.errors import BaseError, Problem, RankwiseError
+from rankwise.errors import BaseError, DataError, Problem, RankwiseError, RecipeError
 from rankwise.events import Observer
-from rankwise.facts import Anatomy, Located, fetch_base, fetch_facts, identify_base, locate_base, read_anatomy
+from rankwise.facts import (
+    Anatomy,
+    Located,
+    as_classifier,
+    fetch_base,
+    fetch_facts,
+    identify_base,
+    locate_base,
+    read_anatomy,
+)
+from rankwise.facts.base import Task
 from rankwise.facts.folder import weight_files
 from rankwise.plan.continued import Continued, read_continued
 from rankwise.recipe import Asked
 from rankwise.recipe.domains import Domain, find_domain
 
 T = TypeVar("T")
+
+TASKS_BUILT: tuple[Task, ...] = ("causal_lm",)
+"""What this build can train; the others are planned."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +81,15 @@ def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepare
         raise _together(faults)
     assert base is not None and corpus is not None
     corpus = replace(corpus, problems=(*_shortcomings(base), *corpus.problems))
-    return Prepared(base.located, base.path, base.anatomy, base.renderer, domain, corpus, continued)
+    anatomy = base.anatomy if base.anatomy.kind != "encoder" else as_classifier(base.anatomy, len(corpus.labels))
+    return Prepared(base.located, base.path, anatomy, base.renderer, domain, corpus, continued)
 
 
 def _read_corpus(asked: Asked, request: CorpusRequest, base: _Base, domain: Domain | None) -> Corpus:
-    """The rows under the domain's prompt, or under the default one where theirs are not the domain's labels."""
+    """The rows under the domain's prompt, or under the default one where theirs are not the domain's labels; an encoder
+    reads the text without any."""
+    if base.anatomy.kind == "encoder":
+        return _read_texts(asked, request, base)
     corpus = build_corpus(request, base.renderer, base.anatomy.max_length)
     own = asked.recipe.data.instruction is not None or domain is None or domain.kind != "labels"
     if own or domain is None or not corpus.labels or set(corpus.labels) <= set(domain.labels):
@@ -82,6 +100,23 @@ def _read_corpus(asked: Asked, request: CorpusRequest, base: _Base, domain: Doma
     )
     corpus = build_corpus(replace(request, instruction=None), base.renderer, base.anatomy.max_length)
     return replace(corpus, problems=(*corpus.problems, Problem("warning", "domain-labels", request.train, message)))
+
+
+def _read_texts(asked: Asked, request: CorpusRequest, base: _Base) -> Corpus:
+    """Rows for an encoder, which chooses among labels and writes nothing. Raises DataError for open answers."""
+    corpus = build_corpus(replace(request, instruction=""), base.renderer, base.anatomy.max_length)
+    if len(corpus.labels) < 2:
+        found = f"{corpus.shape} rows with open answers" if not corpus.labels else f"one label, {corpus.labels[0]}"
+        message = (
+            f"{found}, and {base.anatomy.architecture} is an encoder, which can only choose among labels: give "
+            "text/label rows of two labels or more, or a base that writes its answers (a causal one)"
+        )
+        raise DataError(problems=[Problem("error", "encoder-needs-labels", request.train, message)])
+    problems = list(corpus.problems)
+    if asked.recipe.data.instruction is not None:
+        message = "an encoder reads the text alone, so this prompt is not used"
+        problems.append(Problem("warning", "instruction-not-used", asked.where("data.instruction"), message))
+    return replace(corpus, instruction=None, problems=tuple(problems))
 
 
 def _attempt(faults: list[RankwiseError], make: Callable[[], T]) -> T | None:
@@ -119,18 +154,31 @@ def _read_base(asked: Asked, observer: Observer, to_train: bool) -> _Base:
     path = fetch_base(located, observer) if to_train else fetch_facts(located, observer)
     anatomy = read_anatomy(path, located.name)
     faults = list[RankwiseError]()
-    renderer = _attempt(faults, lambda: Renderer(path, estimate=not to_train))
+    renderer = _attempt(faults, lambda: _renderer(path, anatomy, not to_train))
+    if asked.recipe.task not in ("auto", anatomy.task):
+        message = f"{asked.recipe.task}, but {_described(anatomy)}, whose task is {anatomy.task}; leave task out"
+        faults.append(RecipeError(problems=[Problem("error", "task-of-another-base", asked.where("task"), message)]))
     if to_train:
         _attempt(faults, lambda: weight_files(path))
-        if anatomy.kind != "causal":
-            faults.append(BaseError(f"{model}: {_not_causal(anatomy)}"))
+        if anatomy.task not in TASKS_BUILT:
+            faults.append(BaseError(f"{model}: {_not_built(anatomy)}"))
     if renderer is None or faults:
         raise _together(faults)
     return _Base(located, path, anatomy, renderer)
 
 
-def _not_causal(anatomy: Anatomy) -> str:
-    return f"{anatomy.architecture} is an {anatomy.kind}; this build trains causal models only"
+def _renderer(path: Path, anatomy: Anatomy, estimate: bool) -> Renderer:
+    if anatomy.kind == "causal":
+        return Renderer(path, estimate=estimate)
+    return PlainRenderer(path, anatomy.kind, estimate)
+
+
+def _not_built(anatomy: Anatomy) -> str:
+    return f"{_described(anatomy)}, so its task is {anatomy.task}; this build trains {' and '.join(TASKS_BUILT)} only"
+
+
+def _described(anatomy: Anatomy) -> str:
+    return f"{anatomy.architecture} is an {anatomy.kind}"
 
 
 def _shortcomings(base: _Base) -> list[Problem]:
@@ -148,9 +196,9 @@ def _shortcomings(base: _Base) -> list[Problem]:
             "lengths, steps' cost and capacity with them; add it to count them"
         )
         found.append(Problem("note", "tokens-estimated", "model", message))
-    if anatomy.kind != "causal":
-        message = f"{_not_causal(anatomy)}, and plans for this one as if it wrote the answers"
-        found.append(Problem("warning", "kind-not-trained", "model", message))
+    if anatomy.task not in TASKS_BUILT:
+        message = f"{_not_built(anatomy)}: this is planned, and train will refuse it"
+        found.append(Problem("warning", "task-not-built", "model", message))
     return found
 
 

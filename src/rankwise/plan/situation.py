@@ -36,7 +36,7 @@ def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, set
         experts=anatomy.experts,
         active_experts=anatomy.active_experts,
         labels=len(corpus.labels),
-        task="causal_lm" if recipe.task == "auto" else recipe.task,
+        task=anatomy.task,
         objective=recipe.objective,
         goal=recipe.goal,
         gpus=len(gpus),

@@ -97,7 +97,8 @@ PEFT = Dialect(
 GUIDE = Dialect(
     "LoRA/QLoRA Doctrine",
     frozenset({"lora_rank", "apply_to", "init_A", "init_B", "lr_multiplier", "lora_rank_per_expert"}),
-    {**_TRAINING, "lora_rank": "lora.r", "lora_alpha": "lora.lora_alpha", "dropout": "lora.lora_dropout"},
+    {**_TRAINING, "lora_rank": "lora.r", "lora_alpha": "lora.lora_alpha", "dropout": "lora.lora_dropout"}
+    | {"lora_dropout": "lora.lora_dropout"},
     {},
     "not what the document's text adds to its default configuration",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from rankwise.recipe.tree import MAX_CHARACTERS, Fault, Node, Place, bare_scalar
 
 _AFTER_THE_FILE = 1 << 30
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
+_PATHS = ("model", "adapter", "data.train", "data.held_out")
+"""Keys whose value may be a path; it may as well be a name or a hub id."""
+_FILES = (".jsonl", ".json", ".csv", ".parquet", ".gguf", ".yaml")
 _HIDES_KEYS = ("not-a-mapping", "yaml-tag", "yaml-merge")
 
 
@@ -83,6 +86,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Asked:
 
 def parse_recipe(text: str, source: str, folder: Path, overrides: Sequence[str] = ()) -> Asked:
     """Check the recipe `text` with `overrides` ("lora.r=32") on top; `source` is named in problems.
+
+    Relative paths in the text are read from `folder`, those in overrides from the working folder.
 
     Raises RecipeError with every problem of the text and of the overrides.
     """
@@ -181,8 +186,17 @@ def _read_overrides(overrides: Sequence[str], faults: list[Fault]) -> dict[str, 
         else:
             node = _override_value(key, text, place, faults)
             if node is not None:
-                found[key] = node
+                found[key] = _from_here(node) if key in _PATHS else node
     return found
+
+
+def _from_here(node: Node) -> Node:
+    """A path on the command line is relative to the working folder, unlike one in the recipe."""
+    if not isinstance(node.value, str) or not node.value:
+        return node
+    path = Path(node.value).expanduser()
+    written_as_path = node.value.startswith((".", "~")) or path.suffix in _FILES
+    return replace(node, value=str(path.absolute())) if written_as_path or path.exists() else node
 
 
 def _override_value(key: str, text: str, place: Place, faults: list[Fault]) -> Node | None:

@@ -1,0 +1,38 @@
+"""Rows for bases without a chat template: an encoder reads the text alone, an encoder-decoder reads it and writes the
+answer. Such bases are planned for and not trained yet, so these ids are counted and looked at, and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from rankwise.data.read import Row
+from rankwise.data.render import AssistantTurns, Rendered, Renderer
+
+ESTIMATED_SPECIALS = 2
+"""Around a text where there is no tokenizer to ask: BERT's [CLS] and [SEP]; T5 adds one."""
+
+
+class PlainRenderer(Renderer):
+    """As `Renderer`; what it renders is the text as the tokenizer has every text begin and end."""
+
+    def __init__(self, folder: Path, kind: Literal["encoder", "encoder-decoder"], estimate: bool = False) -> None:
+        super().__init__(folder, estimate=estimate)
+        self.kind = kind
+        self.template_name = "none"
+
+    def render(self, row: Row, turns: AssistantTurns = "all") -> Rendered:
+        """Of an encoder the last position stands for the label: one answer a row. Only the last answer is asked for."""
+        text = "\n".join(str(message["content"] or "") for message in row.messages[:-1])
+        source = self._with_specials(text)
+        if self.kind == "encoder":
+            return Rendered(tuple(source), (*[False] * (len(source) - 1), True), len(source), True)
+        target = self._with_specials(row.answer)
+        supervised = [False] * len(source) + [True] * len(target)
+        return Rendered((*source, *target), tuple(supervised), len(source), True)
+
+    def _with_specials(self, text: str) -> list[int]:
+        if self.estimated:
+            return self.encode(text) + sorted(self.stop_ids)[:1] * ESTIMATED_SPECIALS
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=True).ids
+        return ids
