@@ -45,6 +45,7 @@ from rankwise.recipe import Asked, with_overrides
 if TYPE_CHECKING:
     from rankwise.evaluate.run import Evaluation
     from rankwise.model.open import OpenAdapter
+    from rankwise.selftest.report import SelfTest
 
 T = TypeVar("T")
 
@@ -259,11 +260,9 @@ def _digests(made: Plan, corpus: Corpus, base: Path) -> dict[str, str]:
 def _execute(
     run: Path, made: Plan, located: Located, base: Path, corpus: Corpus, observer: Observer, resume: bool
 ) -> Trained:
-    identity = identify_base(base)
     from rankwise.train.run import BaseFolder, execute  # torch begins here
 
-    began = time.perf_counter()
-
+    identity, began = identify_base(base), time.perf_counter()
     done = execute(made, corpus, BaseFolder(located.name, base, identity), run, observer, resume)
     progress = done.finished.progress
     if done.finished.stopped_by is not None:
@@ -384,8 +383,7 @@ class Conversation:
     def _answer(self, text: str) -> Reply:
         from rankwise.evaluate.task import ask
 
-        began = time.perf_counter()
-        opened = self._opened
+        opened, began = self._opened, time.perf_counter()
         answer = ask(opened.model, opened.renderer, self.record.task, text, opened.max_length)
         return Reply(answer.text, answer.probability, time.perf_counter() - began)
 
@@ -393,3 +391,10 @@ class Conversation:
 def chat(target: str, observer: Observer = ignore) -> Conversation:
     """Load an adapter and its base for questions."""
     return Conversation(target, observer)
+
+
+def selftest(model: str = "smollm2-135m", observer: Observer = ignore) -> SelfTest:
+    """Try rankwise's promises of equality on `model` and this machine; takes minutes."""
+    from rankwise.selftest.run import run_selftest
+
+    return run_selftest(model, observer)
