@@ -25,7 +25,7 @@ STEPS, SAVE_STEPS = 4, 2
 RECIPE = """\
 model: {model}
 domain: {domain}
-data: {{train: {train}, held_out: {held_out}}}
+data: {{train: {train}, held_out: {held_out}, too_long: truncate}}
 lora: {{r: 8, lora_alpha: 16, lora_dropout: 0.1, target_modules: all-linear}}
 training:
   max_steps: {steps}
