@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # The bases that tests use, kept between runs and fetched once.
 TEST_HOME := .cache/rankwise
 
-.PHONY: install demo test test-all check evidence evidence-reliability clean
+.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed clean
 
 install: $(INSTALLED)
 
@@ -43,6 +43,19 @@ evidence: install
 # How often a run survives kill -9, failing disk calls and damaged files, counted (about 25 minutes).
 evidence-reliability: install
 	$(BIN)/python benchmarks/reliability.py --kills 500 --output docs/evidence/reliability.md
+
+# docs/evidence/speed.md: training beside TRL with PEFT, in an environment of its own. At most an hour on 2 cores, with
+# nothing else running; killed, it goes on where it was. make evidence-speed DATA=folder-of-public-sets
+PEER := .cache/peer
+evidence-speed: install $(PEER)/.installed
+	$(BIN)/python benchmarks/train_speed.py --peer $(PEER)/bin/python $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/train_speed.py --growth
+
+$(PEER)/.installed: constraints.txt
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
+	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets -c constraints.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM
 
 from rankwise.evaluate.rows import evaluation_rows
 from rankwise.facts import fetch_base, locate_base, read_adapter
-from rankwise.model.attention import Packing
 from rankwise.model.open import open_adapter
+from rankwise.model.packing import Packing
 
 
 def main(run: Path, count: int) -> None:

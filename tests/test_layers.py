@@ -19,7 +19,7 @@ FLOORS = [
     {"model", "doctor"},
     {"evaluate", "export", "serve"},
     {"train"},
-    {"measure"},
+    {"measure", "selftest"},
     {"runs"},
     {"api"},
     {"experiment", "studio"},
@@ -28,7 +28,7 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-TORCH_ROOMS = {"model", "evaluate", "train"}
+TORCH_ROOMS = {"model", "evaluate", "train", "selftest"}
 """Where torch may be imported at module level; all else is light, and imports these inside functions."""
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 SLOW = {"sklearn", "scipy", "polars", "datasets", "datasketch", "sqlalchemy", "matplotlib", "pandas", "rouge_score"}

@@ -41,6 +41,7 @@ from rankwise.runs import train as train
 if TYPE_CHECKING:
     from rankwise.evaluate.run import Evaluation
     from rankwise.model.open import OpenAdapter
+    from rankwise.selftest.report import SelfTest
 
 T = TypeVar("T")
 
@@ -200,8 +201,7 @@ class Conversation:
     def _answer(self, text: str) -> Reply:
         from rankwise.evaluate.task import ask
 
-        began = time.perf_counter()
-        opened = self._opened
+        opened, began = self._opened, time.perf_counter()
         answer = ask(opened.model, opened.renderer, self.record.task, text, opened.max_length)
         return Reply(answer.text, answer.probability, time.perf_counter() - began)
 
@@ -209,3 +209,10 @@ class Conversation:
 def chat(target: str, observer: Observer = ignore) -> Conversation:
     """Load an adapter and its base for questions."""
     return Conversation(target, observer)
+
+
+def selftest(model: str = "smollm2-135m", observer: Observer = ignore) -> SelfTest:
+    """Try rankwise's promises of equality on `model` and this machine; takes minutes."""
+    from rankwise.selftest.run import run_selftest
+
+    return run_selftest(model, observer)

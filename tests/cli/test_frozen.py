@@ -21,6 +21,7 @@ FROZEN = {
     "adapters show": ["ADAPTER", "--json"],
     "adapters verify": ["ADAPTER", "--json"],
     "adapters rebuild": ["--json"],
+    "selftest": ["[MODEL]", "--json"],
     "models list": ["--json"],
     "models fetch": ["MODEL", "--json"],
     "models show": ["MODEL", "--json"],

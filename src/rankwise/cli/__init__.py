@@ -12,6 +12,7 @@ from rankwise.cli.evaluate import evaluate
 from rankwise.cli.init import init
 from rankwise.cli.models import models
 from rankwise.cli.plan import plan
+from rankwise.cli.selftest import selftest
 from rankwise.cli.train import train
 
 app = typer.Typer(
@@ -29,3 +30,4 @@ for verb in (demo, init, check, plan, train, evaluate):
 app.add_typer(adapters, name="adapters")
 app.command()(chat)
 app.add_typer(models, name="models")
+app.command()(selftest)

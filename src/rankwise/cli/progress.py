@@ -115,6 +115,10 @@ def _measure(event: Event) -> str:
     return f"measuring this machine: {event['stage']}"
 
 
+def _selftest(event: Event) -> Advance:
+    return Advance("selftest", event["done"], event["of"], f"{event['done']}/{event['of']}", {"stage": event["stage"]})
+
+
 def _steps(event: Event, facts: Mapping[str, str]) -> Advance:
     return Advance("train", event["step"], event["steps"], f"{event['step']}/{event['steps']} steps", facts)
 
@@ -189,6 +193,7 @@ def _contestant_end(event: Event) -> str:
 _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "fetch": _fetch,
     "measure": _measure,
+    "selftest": _selftest,
     "train_begin": _train_begin,
     "step": _step,
     "held_out": _held_out,
