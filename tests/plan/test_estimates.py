@@ -17,5 +17,5 @@ def test_seconds_are_load_plus_training_plus_evaluations() -> None:
         load_seconds=3.0,
         measured_at="2026-01-01T00:00:00+00:00",
     )
-    assert training_seconds(measured, "float32", 1000, 200, 4) == 3 + 10 + 2
-    assert training_seconds(measured, "bfloat16", 1000, 200, 4) == 3 + 5 + 1
+    assert training_seconds(measured, "float32", 1000, 800) == 3 + 10 + 2
+    assert training_seconds(measured, "bfloat16", 1000, 800) == 3 + 5 + 1

@@ -220,6 +220,7 @@ def test_axolotl() -> None:
         "training.logging_steps": 1,
         "training.warmup_ratio": 0.1,
         "training.weight_decay": 0.0,
+        "training.gradient_checkpointing": True,
     }
     assert left(made) == {
         "load_in_4bit": "f.yml:3",
@@ -228,7 +229,6 @@ def test_axolotl() -> None:
         "adapter": "f.yml:10",
         "sample_packing": "f.yml:13",
         "optimizer": "f.yml:24",
-        "gradient_checkpointing": "f.yml:29",
         "evals_per_epoch": "f.yml:32",
         "special_tokens": "f.yml:34",
     }

@@ -52,6 +52,7 @@ VALUES: dict[str, object] = {
     "training.gradient_accumulation_steps": 2,
     "training.eval_steps": 2,
     "training.early_stopping_patience": None,
+    "training.gradient_checkpointing": False,
     "training.save_steps": 2,
     "training.logging_steps": 1,
     "training.bf16": False,

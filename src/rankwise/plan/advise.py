@@ -9,7 +9,7 @@ from rankwise.doctrine import Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import RecipeError, raise_if_errors
 from rankwise.facts import Anatomy, Machine, Measurement
 from rankwise.plan.capacity import judge_capacity
-from rankwise.plan.estimate import estimate_memory, estimate_seconds
+from rankwise.plan.estimate import decide_checkpointing, estimate_memory, estimate_seconds
 from rankwise.plan.given import decide_data, decide_what
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import disk_bytes
@@ -111,6 +111,7 @@ class _Advice:
             self._advised(key)
         self._decide_warmup()
         self._decide_precision()
+        decide_checkpointing(self.ledger, self.anatomy, self.corpus, self.machine, self._trainable())
         for key in _LOOKS:
             self._advised(key)
         what_then = self.asked.recipe.training.on_nonfinite
@@ -307,11 +308,16 @@ class _Advice:
             self.ledger.report("warning", "epochs-overridden", self.asked.where(key), message)
         self.ledger.settle(key, float(f"{epochs:.6g}"), "follows from training.max_steps", "rankwise")
 
+    def _trainable(self) -> int:
+        modules = self.ledger.settled[TARGETS]
+        assert isinstance(modules, list)
+        r, bias = int(self.ledger.number("lora.r")), str(self.ledger.settled["lora.bias"])
+        return self.anatomy.trainable_parameters(modules, r, bias) + self.anatomy.classifier_parameters
+
     def _plan(self, steps: int) -> Plan:
         modules = self.ledger.settled["lora.target_modules"]
         assert isinstance(modules, list)
-        r, bias = int(self.ledger.number("lora.r")), str(self.ledger.settled["lora.bias"])
-        trainable = self.anatomy.trainable_parameters(modules, r, bias) + self.anatomy.classifier_parameters
+        r, trainable = int(self.ledger.number("lora.r")), self._trainable()
         memory = estimate_memory(self.ledger, self.anatomy, self.corpus, self.machine, trainable)
         return Plan(
             decisions=self.ledger.decisions,

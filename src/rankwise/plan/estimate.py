@@ -11,16 +11,36 @@ from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import Memory, largest_micro_batch, plan_memory
 from rankwise.plan.timing import tokens_a_row, training_seconds
 
+CHECKPOINTING = "training.gradient_checkpointing"
 EVALUATION_ROWS = 256
 """Most held-out rows that are looked at during training, spread over all; all are scored by `rankwise evaluate`."""
 
 
-def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> Memory:
-    """Bytes at each peak; a warning for what this machine has not room for."""
+def decide_checkpointing(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> None:
+    """Activations are computed again only where keeping them takes more memory than there is."""
+    ledger.settled[CHECKPOINTING] = False
+    needed = _memory(ledger, anatomy, corpus, trainable).training.total
+    fits = needed <= machine.training_bytes
+    asked = ledger.asked.recipe.training.gradient_checkpointing
+    told = f"keeping all activations takes about {_gigabytes(needed)}, of {_gigabytes(machine.training_bytes)} here"
+    if asked != "auto":
+        ledger.settle_yours(CHECKPOINTING, asked)
+    else:
+        cost = "" if fits else "; computing them again takes about a third more time"
+        ledger.settle(CHECKPOINTING, not fits, f"{told}{cost}", "rankwise")
+
+
+def _memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, trainable: int) -> Memory:
     rows = int(ledger.number("training.per_device_train_batch_size"))
     batch = largest_micro_batch(corpus, rows, bool(ledger.settled["shared_prefix"]))
     classes = len(corpus.labels) if anatomy.task == "seq_cls" else 0
-    memory = plan_memory(anatomy, str(ledger.settled["method"]), trainable, _dtype(ledger), batch, classes)
+    again, method = bool(ledger.settled[CHECKPOINTING]), str(ledger.settled["method"])
+    return plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again)
+
+
+def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> Memory:
+    """Bytes at each peak; a warning for what this machine has not room for."""
+    memory = _memory(ledger, anatomy, corpus, trainable)
     room, training = machine.training_bytes, memory.training.total
     if training > room:
         message = (
@@ -49,7 +69,8 @@ def estimate_seconds(ledger: Ledger, corpus: Corpus, measured: Measurement | Non
     train_tokens = tokens_a_row(corpus.train_rendered, batch, share) * step_rows * steps
     held_out = tokens_a_row(looked_at, batch, share) * len(looked_at)
     evaluations = ceil(steps / ledger.number("training.eval_steps"))
-    return training_seconds(measured, dtype, train_tokens, held_out, evaluations)
+    again = train_tokens if ledger.settled[CHECKPOINTING] else 0
+    return training_seconds(measured, dtype, train_tokens, again + evaluations * held_out)
 
 
 def _dtype(ledger: Ledger) -> str:

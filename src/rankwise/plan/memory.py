@@ -14,12 +14,23 @@ from rankwise.facts import Anatomy
 
 # -- fitted to the engine: what a layer keeps, and what evaluation holds at once
 
-HIDDEN_KEPT = 16
-"""Tensors of the hidden size that a layer keeps a token for its backward pass, in the base's dtype."""
+HIDDEN_KEPT = 7
+"""Tensors of the hidden size that a layer keeps a token for its backward pass, in the base's dtype: both norms' inputs
+and outputs, queries, what attention gives, and about one more of keys, values and adapters' products."""
 INNER_KEPT = 4
-"""The same of the size of its widest projection."""
+"""The same of the size of its widest projection: gate, silu(gate), up, their product."""
+OWN_FORWARD = 2
+"""Times as much is kept by layers that keep transformers' own forward, having no gate of the known make."""
+WEIGHTS_KEPT = 16
+"""Attention weights are kept for at most so many keys as times a head's numbers (model/blocks)."""
+HEAD_SIZE = 64
+"""Of most bases: the attention weights of a token and key are one for so many numbers of its hidden state."""
+LOGITS_HELD = 1 << 22
+"""Most logits held at once (model/head), whatever the batch."""
 LOGIT_BYTES = 8
-"""Of a logit, beside two copies in the base's dtype: what the loss keeps in float32."""
+"""Of a logit, beside two copies in the base's dtype: in float32 itself and its slope."""
+PASSING = 6
+"""Tensors of a layer's widest size that are alive for a moment in its backward pass."""
 HIDDEN_LIVE = 8
 INNER_LIVE = 3
 """As HIDDEN_KEPT and INNER_KEPT, of the one layer that a forward pass without gradient is in."""
@@ -52,6 +63,8 @@ class MicroBatch(NamedTuple):
     """Packed: a beginning that all its rows share counts once."""
     targets: int
     """Positions with a loss."""
+    keys: int = 0
+    """Of the longest row: what its last token attends to."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +109,22 @@ def largest_micro_batch(corpus: Corpus, rows: int, share: bool) -> MicroBatch:
     answers = sorted(row.num_supervised for row in corpus.train_rendered)[-rows:]
     prefix = shared_prefix(corpus.train_rendered) if share and len(lengths) > 1 else 0
     saved = prefix * (len(lengths) - 1) if prefix >= SHARED_PREFIX_FLOOR else 0
-    return MicroBatch(sum(lengths) - saved, sum(answers))
+    return MicroBatch(sum(lengths) - saved, sum(answers), lengths[-1])
 
 
 def plan_memory(
-    anatomy: Anatomy, method: str, trainable: int, dtype: str, batch: MicroBatch, classes: int = 0
+    anatomy: Anatomy,
+    method: str,
+    trainable: int,
+    dtype: str,
+    batch: MicroBatch,
+    classes: int = 0,
+    checkpointing: bool = False,
 ) -> Memory:
     """`method`: one of `facts/counts`' METHODS that trains. `dtype`: of the frozen base. `classes`: labels that a
-    sequence classifier tells apart; 0: the answers are tokens of the vocabulary."""
-    training = training_memory(anatomy, method, trainable, dtype, batch, classes)
+    sequence classifier tells apart; 0: the answers are tokens of the vocabulary. `checkpointing`: activations of one
+    layer at a time, and every layer's input."""
+    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing)
     held = training.base + training.adapter + PROCESS
     return Memory(
         training=training,
@@ -114,18 +134,28 @@ def plan_memory(
 
 
 def training_memory(
-    anatomy: Anatomy, method: str, trainable: int, dtype: str, batch: MicroBatch, classes: int = 0
+    anatomy: Anatomy,
+    method: str,
+    trainable: int,
+    dtype: str,
+    batch: MicroBatch,
+    classes: int = 0,
+    checkpointing: bool = False,
 ) -> TrainingMemory:
     """Of `plan_memory`, the part that trains."""
     size, hidden = BYTES[dtype], anatomy.hidden_size
     kept = HIDDEN_KEPT * hidden + INNER_KEPT * _widest(anatomy)
+    kept *= 1 if any(p.role == "gate" for p in anatomy.projections) else OWN_FORWARD
+    kept += hidden * min(batch.keys, WEIGHTS_KEPT * HEAD_SIZE) // HEAD_SIZE
+    kept = anatomy.num_layers * hidden + kept if checkpointing else anatomy.num_layers * kept
+    outputs = classes or anatomy.vocab_size
     return TrainingMemory(
         base=frozen_bytes(anatomy, method, dtype),
         adapter=trainable * WEIGHT_BYTES,
         gradients=trainable * GRADIENT_BYTES,
         optimizer=trainable * MOMENT_BYTES,
-        activations=batch.tokens * anatomy.num_layers * kept * size,
-        logits=batch.targets * (classes or anatomy.vocab_size) * (2 * size + LOGIT_BYTES),
+        activations=batch.tokens * (kept + PASSING * _widest(anatomy)) * size,
+        logits=min(batch.targets * outputs, max(LOGITS_HELD, outputs)) * (2 * size + LOGIT_BYTES),
         process=PROCESS,
     )
 

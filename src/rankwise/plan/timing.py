@@ -16,12 +16,10 @@ def tokens_a_row(rows: Sequence[Rendered], batch_rows: int, share: bool) -> floa
     return mean if prefix < SHARED_PREFIX_FLOOR else mean - prefix + prefix / batch_rows
 
 
-def training_seconds(
-    measured: Measurement, dtype: str, train_tokens: float, held_out_tokens: float, evaluations: int
-) -> float:
-    """Loading, every training token once, and every held-out evaluation."""
+def training_seconds(measured: Measurement, dtype: str, train_tokens: float, forward_tokens: float) -> float:
+    """Loading, every token that is trained on, and every one that is only read."""
     return (
         measured.load_seconds
         + train_tokens / measured.train_tokens_per_second[dtype]
-        + evaluations * held_out_tokens / measured.forward_tokens_per_second[dtype]
+        + forward_tokens / measured.forward_tokens_per_second[dtype]
     )

@@ -153,7 +153,6 @@ WHY: Mapping[str, str] = {
     **dict.fromkeys(("preprocessing_num_workers", "dataloader_num_workers", "dataset_processes"), _LOADER),
     **dict.fromkeys(("overwrite_cache", "streaming", "preprocessing_batch_size", "buffer_size"), _LOADER),
     **dict.fromkeys(("per_device_eval_batch_size", "eval_batch_size"), "held-out batches are as large as training's"),
-    "gradient_checkpointing": "activations are kept; lower training.per_device_train_batch_size if memory is short",
     "batch_size": "it follows from training.per_device_train_batch_size and gradient_accumulation_steps",
     "train_on_inputs": "prompts are never trained on",
     "train_on_prompt": "prompts are never trained on",

@@ -91,6 +91,8 @@ class TrainingRecipe(Section):
     """Forward passes per optimizer step"""
     bf16: bool | Auto = "auto"
     """Keep the frozen base in bfloat16; adapters are float32 either way"""
+    gradient_checkpointing: bool | Auto = "auto"
+    """Keep a layer's input alone and compute the rest again in the backward pass: less memory, a third more time"""
     eval_steps: Count | Auto = "auto"
     """Optimizer steps between held-out evaluations"""
     early_stopping_patience: Count | Auto | None = "auto"

@@ -65,6 +65,7 @@ class Settings:
     device: str
     dtype: str
     threads: int
+    gradient_checkpointing: bool
     lora: LoraSettings
     optim: OptimSettings
     loop: LoopSettings
@@ -117,6 +118,8 @@ def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
     """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
     torch.set_num_threads(settings.threads)
     model = load_base(base.path, settings.dtype, settings.device)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.adapter is None:
         adapted = attach_new(model, base.name, settings.lora, settings.loop.seed)
     else:
@@ -167,6 +170,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         device=take.take("device", str),
         dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
         threads=take.take("threads", int),
+        gradient_checkpointing=take.take("training.gradient_checkpointing", bool),
         lora=lora,
         optim=optim,
         loop=loop,
