@@ -27,8 +27,8 @@ class Case:
 
 
 CASES = {
-    "a": Case("bundled financial extraction", None, None, rounds=2, steps=4),
-    "b": Case("maintenance_extract", "maintenance_extract", None, rounds=2, steps=4),
+    "a": Case("bundled financial extraction", None, None, rounds=2, steps=3),
+    "b": Case("maintenance_extract", "maintenance_extract", None, rounds=2, steps=3),
     "c": Case("banking77, its 77 labels in the prompt", "banking77", BANKING, rounds=1, steps=3),
     "d-pubmedqa": Case("pubmedqa, long questions", "pubmedqa", None, rounds=1, steps=2),
     "d-cuad": Case("legal_cuad_clauses, rows of very different length", "legal_cuad_clauses", CLAUSES, 1, 3),

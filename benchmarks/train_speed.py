@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--rounds", type=int, help="default: as many as the case's time allows, 1 or 2")
-    parser.add_argument("--steps", type=int, help="default: as many as the case's time allows, 2 to 4")
+    parser.add_argument("--steps", type=int, help="default: as many as the case's time allows, 2 or 3")
     parser.add_argument("--rows", type=int, default=ROWS, help="of one step")
     parser.add_argument("--ours-only", action="store_true")
     parser.add_argument("--peer", metavar="PYTHON", help="default: this one, else .cache/peer, whichever has trl")
