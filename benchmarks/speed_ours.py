@@ -22,6 +22,7 @@ from rankwise.events import Event, EventLog
 from rankwise.facts import read_anatomy, read_machine
 from rankwise.model.attach import LoraSettings, attach_new
 from rankwise.model.load import load_base
+from rankwise.signals import Stop
 from rankwise.train.loop import LoopSettings, train
 from rankwise.train.optim import OptimSettings
 from rankwise.train.run import peak_memory_bytes
@@ -69,13 +70,14 @@ def main() -> None:
         logging_steps=1,
         shared_prefix=True,
         seed=options.seed,
+        on_nonfinite="stop",
     )
     # What TRL's defaults are: AdamW without weight decay, linear decay, no warm-up, gradients clipped at 1.
     optim = OptimSettings("adamw_torch", options.learning_rate, 0.0, 0.9, 0.999, 1e-8, "linear", 0.0, 1.0)
     steps: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
         log = EventLog(Path(folder) / "events.jsonl", lambda event: steps.append(event))
-        train(model, as_drawn(rows, options.seed), rows[:1], loop, optim, log, Path(folder), None, lambda: None)
+        train(model, as_drawn(rows, options.seed), rows[:1], loop, optim, log, Path(folder), None, Stop())
         log.close()
     steps = [event for event in steps if event["event"] == "step"]
     seconds = [options.rows / event["rows_per_second"] for event in steps]
