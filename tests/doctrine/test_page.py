@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,16 @@ import pytest
 from rankwise.doctrine import DOCTRINES
 from rankwise.doctrine.errata import ERRATA
 from rankwise.doctrine.examples import ELSEWHERE, FEW, MANY, REFERENCE, with_rows
-from rankwise.doctrine.page import COMMAND, SILENT, example_of, page, settled_by, speaking_rule
+from rankwise.doctrine.page import COMMAND, SILENT, example_of, settled_by, speaking_rule
+from rankwise.doctrine.page import page as make_page
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "doctrines.md"
 SEEDS = ("best-practices", "without-regret", "honest-choice", "configuration-guide", "working-notes")
+
+
+@cache
+def page() -> str:
+    return make_page()
 
 
 def rows_of(heading: str) -> list[list[str]]:

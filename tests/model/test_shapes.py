@@ -132,6 +132,36 @@ def test_losses_and_gradients_are_those_of_pefts_own_forward_row_by_row(
     assert compared == 3 * 2 * len(TARGETS)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_activations_computed_again_change_no_gradient(architecture: str, base_of: BaseOf) -> None:
+    ours, _ = adapted_pair(base_of(architecture))
+    rows = rows_after(20, 12, 4, 25, 2)
+    trained = [p for p in ours.parameters() if p.requires_grad]
+
+    def step() -> tuple[float, list[torch.Tensor]]:
+        for p in trained:
+            p.grad = None
+        loss = target_losses(ours, pack(rows, share=True)).mean()
+        loss.backward()
+        return float(loss), [p.grad for p in trained if p.grad is not None]
+
+    calls = 0
+
+    def count(module: torch.nn.Module, inputs: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    ours.train()
+    kept, gradients = step()
+    ours.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
+    ours.get_base_model().base_model.layers[1].mlp.register_forward_pre_hook(count)
+    again, others = step()
+    assert calls == 2  # forward, and once more in the backward pass
+    assert again == pytest.approx(kept, abs=1e-6) and len(others) == len(trained)
+    for mine, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
 def test_mean_loss_does_not_depend_on_how_rows_are_packed(base_of: BaseOf) -> None:
     rows = rows_after(20, 12, 3, 25, 2, 7, 9)
     model = load_base(base_of("llama"), "float32", "cpu")

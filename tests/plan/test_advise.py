@@ -412,3 +412,15 @@ def test_a_gpu_counts_where_torch_can_use_it(plan_of: PlanOf, machine: Machine) 
     assert plan_of("", machine=seen)["device"] == "cpu"
     on_gpu = plan_of("", machine=usable)
     assert on_gpu["device"] == "cuda" and "does-not-fit" in codes(on_gpu.problems)
+
+
+def test_activations_are_computed_again_only_where_they_do_not_fit(plan_of: PlanOf, machine: Machine) -> None:
+    key = "training.gradient_checkpointing"
+    kept = plan_of("")
+    assert kept[key] is False and "of 8.6 GB here" not in kept.decisions[key].reason.partition(",")[0]
+    small = dataclasses.replace(machine, memory_bytes=1 << 20)
+    again = plan_of("", machine=small)
+    assert again[key] is True and "a third more time" in again.decisions[key].reason
+    assert again.memory_bytes < kept.memory_bytes
+    yours = plan_of("training: {gradient_checkpointing: false}", machine=small)
+    assert yours[key] is False and yours.decisions[key].kind == "yours"

@@ -69,6 +69,8 @@ _QWEN_30B_A3B = replace(
 _DISTILBERT = _base(66_362_880, 768, 6, "distilbert", _DISTILBERT_ROLES)
 _T5_SMALL = _base(60_506_624, 512, 6, "t5", _T5_ROLES)
 
+SMOLLM2_PER_RANK = 30 * (2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536))
+"""In + out of all projections: parameters that each rank adds."""
 REFERENCE = {"SmolLM2-135M": _SMOLLM2, "Llama-3.1-8B": _LLAMA_8B, "Qwen3-30B-A3B": _QWEN_30B_A3B}
 """Supervised rows with open answers, one machine without a GPU."""
 
@@ -84,7 +86,7 @@ ELSEWHERE = {
     "5,000 label rows": replace(with_rows(_LLAMA_8B, 5_000), labels=4),
     "label rows": replace(_LLAMA_8B, labels=4),
     "answers of 300 tokens": with_rows(_LLAMA_8B, FEW, 300),
-    "80 million tokens": with_rows(_SMOLLM2, 400_000, 200),
+    "80 million tokens": replace(with_rows(_SMOLLM2, 400_000, 200), count_per_rank=lambda names: SMOLLM2_PER_RANK),
     "rewards": replace(_LLAMA_8B, objective="grpo"),
     "preferences": replace(_LLAMA_8B, objective="dpo"),
     "DistilBERT, labels": replace(_DISTILBERT, kind="encoder", task="seq_cls", labels=2),
@@ -123,6 +125,8 @@ PROBES: tuple[tuple[Situation, Mapping[str, Value]], ...] = (
     (_LLAMA_8B, {"lora.init_lora_weights": False}),
     (_LLAMA_8B, {"training.learning_rate": 2e-5}),
     (_LLAMA_8B, {"training.learning_rate": 1e-2}),
+    (_LLAMA_8B, {"lora.r": 16, "lora.lora_alpha": 512}),
+    (_LLAMA_8B, {"lora.r": 16, "training.learning_rate": 1e-2}),
     (_LLAMA_8B, {"training.per_device_train_batch_size": 16, "training.gradient_accumulation_steps": 8}),
 )
 """Values against which objections speak; a probe names them in the order in which the page shows them."""

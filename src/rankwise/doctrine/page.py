@@ -16,6 +16,7 @@ from rankwise.recipe.keys import LEAVES
 
 COMMAND = "python -m rankwise.doctrine.page > docs/doctrines.md"
 SILENT = "-"
+_NO_KEY = "No key of the recipe: this build cannot apply it, and a plan by the doctrine says so.\n"
 
 _SETTLED_FIRST = (
     "method",
@@ -31,22 +32,48 @@ _SETTLED_FIRST = (
 _INTRODUCTION = f"""\
 # Doctrines
 
-What each source advises, where they contradict each other, and where they are wrong. Made from the rules themselves by
-`{COMMAND}`.
+A *doctrine* is what one source advises for fine-tuning: a guide, a library's defaults, or rankwise's own view, which is
+the default. `rankwise plan` decides every value that a recipe leaves open by one doctrine, and tells what the others
+would say. This page holds all of their rules, where they contradict each other, and where they are wrong in fact. It is
+made from the rules themselves by `{COMMAND}`.
 
-`rankwise plan --doctrine NAME` plans by one of them; a key on which it has no word follows `peft-defaults`. The reason
-in a plan cites the source as it stands here.
+- To plan by another doctrine: `rankwise plan --doctrine NAME`. A key on which it has no word follows `peft-defaults`.
+- To see all plans for your own base and rows: `rankwise plan --compare`; the story of one value: `--explain KEY`.
+- What a plan cites as the source of a value stands here under *source*. "Readings" are our own measurements; they are
+  listed at the head of `src/rankwise/doctrine/rankwise.py` and in `docs/log.md`.
+"""
 
-**Kind**: *measured* by its source, *stated* by it, or *conventional*. **When** says where a rule applies; of several
-for one key the first that applies counts. The columns of bases show what it gives there for {FEW:,} supervised rows
-with open answers, and for {MANY:,} where that differs, each doctrine's value following from its own others.
-`{SILENT}`: it does not apply there; *elsewhere* then shows a situation in which it does.
+_HOW_TO_READ = f"""\
+## How to read the tables below
+
+Every line is a rule. **When** says where it applies; of several rules of a doctrine for one key, the first that
+applies counts, so *always* means "where none above did". **Kind** is on what the source rests it: *measured*, merely
+*stated*, or *conventional*.
+
+The columns of bases show the value for {FEW:,} supervised rows with open answers on a machine without a GPU, and after
+a semicolon for {MANY:,} rows where that differs. Each follows from the doctrine's own earlier values (its alpha from
+its rank). `{SILENT}` is where the rule does not apply; *elsewhere* then shows a situation in which it does. The
+**reason** is the one given for the first value of the line, figures and all; on another base it has that base's.
+
+"All 7 projections" are attention's q, k, v, o and the MLP's gate, up, down. Of a mixture of experts (Qwen3-30B-A3B) the
+MLP's are inside fused experts, which this build cannot adapt; the plan leaves them out and says so.
+
+**Conflict** lines name the values on which the doctrines differ, with those that give them.
 """
 
 
 def page() -> str:
     """The page, Markdown."""
-    parts = [_INTRODUCTION, _legend(), *_keys_part(), _objections_part(), *_lessons_part(), *_errata_part()]
+    parts = [
+        _INTRODUCTION,
+        _legend(),
+        _default_part(),
+        _HOW_TO_READ,
+        *_keys_part(),
+        _objections_part(),
+        *_lessons_part(),
+        *_errata_part(),
+    ]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
@@ -94,12 +121,30 @@ def _legend() -> str:
     return _table(["doctrine", "source", "rules", "objections", "lessons"], rows)
 
 
+def _default_part() -> str:
+    """What the default doctrine comes to."""
+    own = DOCTRINES["rankwise"]
+    bases = {name: settled_by(own, with_rows(base, FEW)) for name, base in REFERENCE.items()}
+    rows: list[list[object]] = []
+    for key in sorted({*own.decides, *DEFAULTS.decides}, key=_place):
+        said = {name: own.advise(key, base) or DEFAULTS.advise(key, base) for name, base in bases.items()}
+        values = [_shown(advice.value, bases[name]) for name, advice in said.items() if advice is not None]
+        first = next(advice for advice in said.values() if advice is not None)
+        by = own.name if any(own.advise(key, base) is not None for base in bases.values()) else DEFAULTS.name
+        rows.append([f"`{key}`", *values, first.reason, f"`{by}`"])
+    head = (
+        f"## What you get by default\n\nThe doctrine `rankwise`, for {FEW:,} rows; what it leaves open is PEFT's."
+        " The method is weighed by `working-notes` and `honest-choice` where it is silent.\n\n"
+    )
+    return head + _table(["key", *REFERENCE, "reason", "by"], rows)
+
+
 def _keys_part() -> Iterator[str]:
     keys = dict.fromkeys(key for doctrine in DOCTRINES.values() for key in doctrine.decides)
     yield "## Values\n"
     for key in sorted(keys, key=_place):
         description = LEAVES[key].description if key in LEAVES else None
-        lines = [f"### `{key}`\n", f"{description}.\n" if description else "No key of the recipe in this build.\n"]
+        lines = [f"### `{key}`\n", f"{description}.\n" if description else _NO_KEY]
         yield "\n".join([*lines, *_conflicts(key), _rules_table(key)])
 
 
@@ -193,7 +238,8 @@ def _objections_part() -> str:
     rows.sort(key=lambda placed: placed[0])
     table = _table(["key", "your value", "objection", "doctrine", "source", "kind"], [row for _, row in rows])
     return (
-        f"## Objections\n\nA value of your own is kept, and warned about where a source speaks against it.\n\n{table}"
+        "## Objections\n\nA value of your own is kept, and warned about where a source speaks against it, whichever "
+        f"doctrine you plan by. Each line shows one value against which the objection speaks.\n\n{table}"
     )
 
 

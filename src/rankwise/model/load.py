@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,10 @@ from rankwise.model.elementwise import fuse_elementwise
 from rankwise.model.head import has_plain_head
 from rankwise.model.last_layer import trim_last_layer
 from rankwise.model.packing import Packing
+
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+"""oneDNN keeps about 0.7 MB for each shape of product it has met, 1,024 of them if not told otherwise; a step has about
+a hundred. Read at its first product."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}

@@ -24,6 +24,8 @@ from rankwise.model.blocks import Block, attend_blocks
 
 QUERIES = 128
 """Most queries of a row in one block: a longer row is cut, and each block's keys end with its queries."""
+STRIDE = 8
+"""Blocks are laid out for a multiple of so many queries, for oneDNN keeps 0.7 MB for each shape of product it meets."""
 SCORES = 1 << 20
 """Scores of one block, a few MB in float32: they stay in the cache of one core. Measured best of 2^18 to 2^23."""
 
@@ -132,16 +134,16 @@ class Packing:
         spans = [_Span(start, length, True) for start, length in zip(starts, self.lengths, strict=True)]
         spans.sort(key=lambda span: -span.length)
         while spans:
-            longest = spans[0].length
+            longest = -(-spans[0].length // STRIDE) * STRIDE
             queries = longest if self.tree is not None else min(longest, QUERIES)
             rows = max(1, SCORES // (heads * queries * (self.prefix + longest)))
             yield from self._cut_rows(spans[:rows], heads, window)
             spans = spans[rows:]
 
     def _cut_rows(self, spans: Sequence[_Span], heads: int, window: int | None) -> Iterator[Block]:
-        longest = spans[0].length
+        longest = -(-spans[0].length // STRIDE) * STRIDE
         size = longest if self.tree is not None and spans[0].sees_prefix else QUERIES
-        for first in range(0, longest, size):
+        for first in range(0, spans[0].length, size):
             here = [span for span in spans if span.length > first]
             last = min(first + size, longest)
             begin = 0 if window is None or self.tree is not None else max(0, first - window + 1)
