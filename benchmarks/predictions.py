@@ -21,20 +21,20 @@ from typing import Any
 from rankwise.facts import read_machine
 
 RECIPES: dict[str, tuple[str, ...]] = {
-    "legal": ("domain=legal", "training.max_steps=60"),
+    "legal": ("domain=legal", "training.max_steps=45"),
     "financial": (
         "domain=financial",
-        "training.max_steps=40",
+        "training.max_steps=30",
         "training.per_device_train_batch_size=8",
         "training.gradient_accumulation_steps=2",
     ),
     "healthcare": (
         "domain=healthcare",
-        "training.max_steps=80",
+        "training.max_steps=50",
         "training.per_device_train_batch_size=8",
         "shared_prefix=false",
         "lora.r=64",
-        "training.eval_steps=40",
+        "training.eval_steps=25",
     ),
 }
 ALWAYS = ("training.early_stopping_patience=null",)

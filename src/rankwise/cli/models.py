@@ -55,7 +55,7 @@ def fetch(model: Base, as_json: AsJson = False) -> None:
 
 @models.command()
 def show(model: Base, as_json: AsJson = False) -> None:
-    """Show what a base is made of; without weights, what its config.json says."""
+    """Show what a base is made of, and its digests if it has weights."""
     with answering(as_json) as screen:
         from dataclasses import asdict
 

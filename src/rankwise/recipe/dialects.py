@@ -15,6 +15,7 @@ _TRAINING: Mapping[str, str] = {
         *("learning_rate", "weight_decay", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "lr_scheduler_type"),
         *("warmup_ratio", "max_grad_norm", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
         *("gradient_accumulation_steps", "eval_steps", "save_steps", "logging_steps", "seed"),
+        "gradient_checkpointing",
     )
 }
 """The names of transformers' TrainingArguments, which are a recipe's own."""
