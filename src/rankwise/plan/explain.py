@@ -23,7 +23,7 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "capacity": ("lora.r", "lora.target_modules"),
     "memory": (
         *("lora.r", "lora.target_modules", "lora.bias", "training.bf16", "quantization"),
-        "training.per_device_train_batch_size",
+        *("training.per_device_train_batch_size", "shared_prefix"),
     ),
     "time": ("training.max_steps", "training.eval_steps", "training.bf16", "shared_prefix"),
 }
