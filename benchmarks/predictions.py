@@ -1,6 +1,6 @@
 """What `rankwise plan --measure` says before a run, held against the run: writes docs/evidence/predictions.md.
 
-    python benchmarks/predictions.py [--repeats N]
+    python benchmarks/predictions.py [--repeats N] [--seed N]
 
 Three recipes on the embedded base, over bundled rows: labels with the default plan's batch, fields with long answers
 and accumulation, and short steps without a shared prefix. About 15 minutes on 2 cores with one repeat.
@@ -44,14 +44,15 @@ PAGE = Path("docs/evidence/predictions.md")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help="of the first repeat")
     options = parser.parse_args()
     lines = []
-    for repeat in range(options.repeats):
+    for repeat in range(options.seed, options.seed + options.repeats):
         for name, overrides in RECIPES.items():
             made = measure((*overrides, *ALWAYS, f"training.seed={repeat}"))
             lines.append(row(name, repeat, *made))
             print(lines[-1], flush=True)
-    PAGE.write_text(page(lines, options.repeats), encoding="utf-8")
+    PAGE.write_text(page(lines, options), encoding="utf-8")
 
 
 def measure(overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -87,14 +88,14 @@ def row(name: str, repeat: int, planned: dict[str, Any], trained: dict[str, Any]
     return "| " + " | ".join(cells) + " |"
 
 
-def page(rows: list[str], repeats: int) -> str:
+def page(rows: list[str], options: argparse.Namespace) -> str:
     machine = read_machine()
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     recipes = "\n".join(f"- {name}: `{' '.join((*sets, *ALWAYS))}`" for name, sets in RECIPES.items())
     table = "\n".join(rows)
     return f"""# Predictions
 
-Made by `python benchmarks/predictions.py --repeats {repeats}`: `rankwise plan --measure`, then `rankwise train`, on
+Made by `python benchmarks/predictions.py --repeats {options.repeats} --seed {options.seed}`: `rankwise plan --measure`, then `rankwise train`, on
 the embedded base. Predicted is what the rehearsal said, with its 95% range; actual is the run's wall time from the
 base's loading to the adapter written, and its peak of resident memory. The error is actual / predicted - 1.
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-MEMORY_SPREAD = 0.05
-"""Peaks of equal runs differ by this share: the allocator keeps what it likes (docs/evidence/predictions.md)."""
+MEMORY_GROWTH = 1.12
+"""A run's peak over that of its rehearsal: steps of other lengths leave freed blocks between kept ones, and oneDNN's code
+for their shapes. Three runs gave 1.05, 1.09 and 1.21 (docs/log.md, 2026-11-25)."""
+MEMORY_SPREAD = 0.1
+"""Share by which the peaks of runs differ from that."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def predict(rehearsal: Rehearsal) -> Prediction:
         + rehearsal.saves * rehearsal.save_seconds
     )
     run = rehearsal.run_tokens
-    peak = float(rehearsal.peak_memory_bytes)
+    peak = MEMORY_GROWTH * rehearsal.peak_memory_bytes
     return Prediction(
         seconds=Range(
             value=fixed + rate * run, low=fixed + max(0.0, rate - spread) * run, high=fixed + (rate + spread) * run
