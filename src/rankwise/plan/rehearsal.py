@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 MEMORY_GROWTH = 1.12
-"""A run's peak over that of its rehearsal: steps of other lengths leave freed blocks between kept ones, and oneDNN's code
-for their shapes. Three runs gave 1.05, 1.09 and 1.21 (docs/log.md, 2026-11-25)."""
+"""A run's peak over that of its rehearsal: steps of other lengths leave freed blocks between kept ones, and code that
+oneDNN makes for their shapes. Three runs gave 1.05, 1.09 and 1.21 (docs/log.md, 2026-11-25)."""
 MEMORY_SPREAD = 0.1
 """Share by which the peaks of runs differ from that."""
 
