@@ -96,8 +96,9 @@ def page(rows: list[str], options: argparse.Namespace) -> str:
     return f"""# Predictions
 
 Made by `python benchmarks/predictions.py --repeats {options.repeats} --seed {options.seed}`:
-`rankwise plan --measure`, then `rankwise train`, on the embedded base. Predicted is what the rehearsal said, with its 95% range; actual is the run's wall time from the
-base's loading to the adapter written, and its peak of resident memory. The error is actual / predicted - 1.
+`rankwise plan --measure`, then `rankwise train`, on the embedded base. Predicted is what the rehearsal said, with its
+95% range; actual is the run's wall time from the base's loading to the adapter written, and its peak of resident
+memory. The error is actual / predicted - 1.
 
 {date.today()}; {machine.cpu}, {machine.usable_cores} cores, {machine.memory_bytes / 2**30:.0f} GiB,
 {platform.system()}; {versions}. The machine is shared.
