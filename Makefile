@@ -39,6 +39,7 @@ check: install
 evidence: install
 	$(BIN)/python benchmarks/first_adapters.py --domains
 	$(BIN)/python benchmarks/first_adapters.py $(DATA)
+	$(BIN)/python benchmarks/predictions.py --seed 1
 
 # How often a run survives kill -9, failing disk calls and damaged files, counted (about 25 minutes).
 evidence-reliability: install
