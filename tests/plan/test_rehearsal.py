@@ -70,4 +70,6 @@ def test_a_score_is_the_truth_over_the_estimate(slower: float, larger: float) ->
     scored = score(made, made.seconds.value * slower, made.memory_bytes.value * larger)
     assert scored["seconds"]["error"] == pytest.approx(slower - 1)
     assert scored["memory_bytes"]["error"] == pytest.approx(larger - 1)
-    assert scored["memory_bytes"]["inside"] == (made.memory_bytes.low <= larger * 1_000 <= made.memory_bytes.high)
+    assert scored["memory_bytes"]["inside"] == (
+        made.memory_bytes.low <= larger * made.memory_bytes.value <= made.memory_bytes.high
+    )
