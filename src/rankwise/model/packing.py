@@ -27,7 +27,7 @@ QUERIES = 128
 STRIDE = 8
 """Blocks are laid out for a multiple of so many queries, for oneDNN keeps 0.7 MB for each shape of product it meets."""
 SCORES = 1 << 20
-"""Scores of one block, a few MB in float32: they stay in the cache of one core. Measured best of 2^18 to 2^23."""
+"""Scores of one block, a few MB in float32: they stay in a core's cache. From 2^18 to 2^22: docs/log.md."""
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 """Keys and values."""
