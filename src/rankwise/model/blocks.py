@@ -2,16 +2,19 @@
 
 The stock kernels of the CPU take rows one by one and, in bfloat16, several times as long as these products for rows
 of a few hundred tokens. A block is a few rows of like length and at most so many queries of each; its scores fit into
-a core's cache. The keys that all rows share are one operand for all of them and never copied.
+a core's cache. Queries are gathered for all blocks at once, and so are the results given back: each is one copy a
+layer. The keys of a long shared prefix are one operand for all rows and never copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 WEIGHTS_KEPT = 16
 """Softmax weights are kept for the backward pass where a query has at most so many times as many keys as a head has
@@ -24,23 +27,48 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 class Block:
     """Some queries of some rows, the keys that they may see, and where both are laid out."""
 
-    rows: int
-    queries: int
-    """Of each row."""
-    keys: int
-    """Of each row; those of the prefix come on top."""
+    query_places: torch.Tensor
+    """Packed places, (rows, queries); one past the last: where the row has ended, and no query is."""
+    key_places: torch.Tensor
+    """Packed places, (rows, keys)."""
     shared: int
-    """Keys of the prefix that come first for every row; 0: the rows do not see it."""
-    query_index: torch.Tensor
-    """Packed places, (rows * queries)."""
-    key_index: torch.Tensor
-    """Packed places, (rows * keys)."""
-    kept: torch.Tensor | None
-    """Which of the queries are real, where rows differ in length; None: all."""
+    """Keys of the prefix that come first for every row and are not among the `key_places`."""
     mask: torch.Tensor
-    """float32 (1 or rows, queries, keys): 0 where a query sees a key, else -inf."""
+    """(1 or rows, 1, queries, keys): 0 where a query sees a key, else -inf."""
     shared_mask: torch.Tensor | None
-    """The same of the shared keys, (1 or rows, queries, shared); None: all are seen."""
+    """The same of the shared keys, (rows, 1, queries, shared); None: all are seen."""
+
+
+class Layout:
+    """The blocks of a batch and, for one number of heads, where their queries and keys lie.
+
+    Shapes: H query heads, K key heads, G = H / K, T packed tokens, D head size. The queries of all blocks follow each
+    other, those of one as (K, rows, G, queries).
+    """
+
+    def __init__(self, blocks: Sequence[Block], tokens: int, heads: int, key_heads: int) -> None:
+        self.blocks = blocks
+        self.key_heads = key_heads
+        self.key_index = [
+            (torch.arange(key_heads, device=b.key_places.device)[:, None] * tokens + b.key_places.flatten()).flatten()
+            for b in blocks
+        ]
+        """Of each block among (K, T): (K * rows * keys)."""
+        of_heads = torch.arange(heads, device=blocks[0].mask.device).view(key_heads, 1, -1, 1)
+        by_token = [(b.query_places[None, :, None] * heads + of_heads).flatten() for b in blocks]
+        ends = torch.tensor([0, *map(len, by_token)]).cumsum(0).tolist()
+        self.spans = [slice(start, end) for start, end in pairwise(ends)]
+        """Of each block, among the queries of all."""
+        self.by_token = torch.cat(by_token)
+        """Of each query, among (T + 1, H)."""
+        real = (self.by_token < tokens * heads).nonzero().flatten()
+        back = torch.empty(tokens * heads, dtype=torch.long, device=real.device)
+        back[self.by_token[real]] = real
+        self.back_by_token, self.back_by_head = back, back.view(tokens, heads).t().flatten()
+        """Of each of (T, H) and of (H, T), among the queries."""
+        place = (self.by_token // heads).clamp_(max=tokens - 1)  # where no query is, any will do
+        self.by_head = self.by_token % heads * tokens + place
+        """Of each query, among (H, T)."""
 
 
 def attend_blocks(
@@ -50,14 +78,14 @@ def attend_blocks(
     known: Pair | None,
     laid_out: int,
     scale: float,
-    blocks: Sequence[Block],
+    layout: Layout,
 ) -> torch.Tensor:
     """query (1, H, T, D), key and value (1, K, T, D) -> (T, H, D).
 
     The shared keys and values are those of the first `laid_out` tokens, or `known` ones, (K, P, D) each, through
     which no gradient flows.
     """
-    out = _Attention.apply(query, key, value, known, laid_out, scale, blocks)
+    out = _Attention.apply(query, key, value, known, laid_out, scale, layout)
     return out  # type: ignore[no-any-return]
 
 
@@ -71,129 +99,119 @@ class _Attention(torch.autograd.Function):
         known: Pair | None,
         laid_out: int,
         scale: float,
-        blocks: Sequence[Block],
+        layout: Layout,
     ) -> torch.Tensor:
         _, heads, tokens, size = query.shape
-        work = _Heads(query, key, value, known, laid_out, scale)
-        out = query.new_empty(tokens, heads, size)
+        work = _Keys(key, value, known, laid_out, scale, layout)
+        asked = query.reshape(heads * tokens, size).index_select(0, layout.by_head)
+        result = torch.empty_like(asked)
         needed = any(ctx.needs_input_grad[:3])
-        weights: list[tuple[torch.Tensor, torch.Tensor | None] | None] = []
-        for block in blocks:
-            own, shared = work.weights(block, work.queries(block))
-            result = torch.bmm(own.flatten(0, 1), work.own(work.value, block))
+        kept: list[torch.Tensor | None] = []
+        for number, block in enumerate(layout.blocks):
+            span = layout.spans[number]
+            weights = work.weights(number, asked[span])
+            own, shared = _parts(weights, block.shared)
+            mixed = torch.bmm(own, work.own(work.value, number), out=result[span].view(len(own), -1, size))
             if shared is not None:
-                result.view(work.key_heads, -1, size).baddbmm_(shared.flatten(1, 2), work.shared_value)
-            _put(out, block, result.view(work.key_heads, -1, work.groups * size))
-            light = block.keys + block.shared <= WEIGHTS_KEPT * size
-            weights.append((own, shared) if needed and light else None)
+                work.together(mixed).baddbmm_(work.together(shared), work.shared_value)
+            light = block.shared + block.key_places.shape[1] <= WEIGHTS_KEPT * size
+            kept.append(weights if needed and light else None)
         if needed:
-            ctx.save_for_backward(query, key, value, out)
-            ctx.weights, ctx.known, ctx.laid_out, ctx.scale, ctx.blocks = weights, known, laid_out, scale, blocks
-        return out
+            ctx.save_for_backward(asked, key, value)
+            ctx.kept, ctx.known, ctx.laid_out, ctx.scale, ctx.layout = kept, known, laid_out, scale, layout
+        return result.index_select(0, layout.back_by_token).view(tokens, heads, size)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, out = ctx.saved_tensors
-        work = _Heads(query, key, value, ctx.known, ctx.laid_out, ctx.scale)
-        size, exact = work.size, work.exact
-        grad = grad.contiguous()
-        # What the softmax's backward pass subtracts: the mean gradient under each query's weights.
-        mean = (grad.to(exact) * out).sum(2).view(-1, work.key_heads, work.groups).transpose(0, 1)  # (K, T, G)
-        grad_query = torch.empty_like(out)
+        asked, key, value = ctx.saved_tensors
+        layout: Layout = ctx.layout
+        work = _Keys(key, value, ctx.known, ctx.laid_out, ctx.scale, layout)
+        tokens, heads, size = grad.shape
+        exact = torch.promote_types(grad.dtype, torch.float32)
+        # Where no query is, no gradient comes from above.
+        above_all = F.pad(grad, (0, 0, 0, 0, 0, 1)).view(-1, size).index_select(0, layout.by_token)
+        grad_asked = torch.empty_like(asked)
         # Several blocks may add to a key's gradient, so these are summed in full precision.
-        grad_key, grad_value = (torch.zeros_like(x, dtype=exact) for x in (work.key, work.value))
-        before_key, before_value = grad_key[:, : ctx.laid_out], grad_value[:, : ctx.laid_out]
-        grads = grad.view(-1, work.key_heads, work.groups, size).transpose(0, 1).contiguous()
-        for block, weights in zip(ctx.blocks, ctx.weights, strict=True):
-            q, k, v = work.queries(block), work.own(work.key, block), work.own(work.value, block)
-            own, shared = weights or work.weights(block, q)
-            above = grads.index_select(1, block.query_index)
-            centre = mean.index_select(1, block.query_index)  # (K, rows * queries, G)
-            if block.kept is not None:  # what stands past a row's end is no query
-                real = above.new_zeros(above.shape[1]).index_fill_(0, block.kept, 1.0)[None, :, None]
-                above, centre = above * real[..., None], centre * real
-            above = above.view(work.key_heads * block.rows, -1, size)
-            own = own.flatten(0, 1)
-            slope = _slope(torch.bmm(above, v.transpose(1, 2)), own, centre.reshape(len(own), -1, 1))
-            grad_q = torch.bmm(slope, k)
-            _add(grad_key, block, torch.bmm(slope.transpose(1, 2), q.view(len(own), -1, size)))
-            _add(grad_value, block, torch.bmm(own.transpose(1, 2), above))
-            if shared is not None:
-                shared, above = shared.flatten(1, 2), above.view(work.key_heads, -1, size)
-                toward = torch.bmm(above, work.shared_value.transpose(1, 2))
-                slope = _slope(toward, shared, centre.reshape(work.key_heads, -1, 1))
-                grad_q.view(work.key_heads, -1, size).baddbmm_(slope, work.shared_key)
+        grad_key, grad_value = (x.new_zeros(work.key.shape, dtype=exact) for x in (key, value))
+        for number, block in enumerate(layout.blocks):
+            span = layout.spans[number]
+            q, k, v = asked[span], work.own(work.key, number), work.own(work.value, number)
+            weights = work.weights(number, q) if ctx.kept[number] is None else ctx.kept[number]
+            q, above = q.view(len(weights), -1, size), above_all[span].view(len(weights), -1, size)
+            toward = torch.bmm(above, v.transpose(1, 2))
+            if block.shared:
+                toward = work.joined(torch.bmm(work.together(above), work.shared_value.transpose(1, 2)), toward)
+            slope = torch._softmax_backward_data(toward, weights, -1, weights.dtype)
+            own, shared = _parts(weights, block.shared)
+            slope, shared_slope = _parts(slope, block.shared)
+            grad_q = torch.bmm(slope, k, out=grad_asked[span].view(len(weights), -1, size))
+            index = layout.key_index[number]
+            grad_key.index_add_(0, index, torch.bmm(slope.transpose(1, 2), q).view(-1, size).to(exact))
+            grad_value.index_add_(0, index, torch.bmm(own.transpose(1, 2), above).view(-1, size).to(exact))
+            if shared is not None and shared_slope is not None:
+                shared, shared_slope = work.together(shared), work.together(shared_slope)
+                work.together(grad_q).baddbmm_(shared_slope, work.shared_key)
                 if ctx.known is None:
-                    before_key += torch.bmm(slope.transpose(1, 2), q.flatten(1, 2))
-                    before_value += torch.bmm(shared.transpose(1, 2), above)
-            _put(grad_query, block, grad_q.mul_(ctx.scale).view(work.key_heads, -1, work.groups * size))
-        grads_in = (grad_query.transpose(0, 1), grad_key.to(key.dtype), grad_value.to(value.dtype))
-        return *(x[None] for x in grads_in), None, None, None, None
+                    before = (x.view(work.key_heads, tokens, size)[:, : ctx.laid_out] for x in (grad_key, grad_value))
+                    for total, more, of in zip(before, (shared_slope, shared), (q, above), strict=True):
+                        total += torch.bmm(more.transpose(1, 2), work.together(of))
+        grad_query = grad_asked.index_select(0, layout.back_by_head).mul_(ctx.scale).view(1, heads, tokens, size)
+        grad_key = grad_key.mul_(ctx.scale).to(key.dtype).view(key.shape)
+        return grad_query, grad_key, grad_value.to(value.dtype).view(value.shape), None, None, None, None
 
 
-class _Heads:
-    """Queries, keys and values of one layer, grouped by key head."""
+class _Keys:
+    """Keys and values of one layer."""
 
     def __init__(
         self,
-        query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
         known: Pair | None,
         laid_out: int,
         scale: float,
+        layout: Layout,
     ) -> None:
-        _, heads, _, self.size = query.shape
-        self.key_heads = key.shape[1]
-        self.groups = heads // self.key_heads
-        self.exact = torch.promote_types(query.dtype, torch.float32)
-        by_key_head = query[0].unflatten(0, (self.key_heads, self.groups)).transpose(1, 2)
-        self.query = (by_key_head * scale).contiguous()  # (K, T, G, D)
-        self.key, self.value = key[0].contiguous(), value[0].contiguous()
-        before = (self.key[:, :laid_out], self.value[:, :laid_out]) if known is None else known
+        self.layout, self.scale = layout, scale
+        _, self.key_heads, _, self.size = key.shape
+        self.key, self.value = key.reshape(-1, self.size), value.reshape(-1, self.size)  # (K * T, D)
+        before = (key[0, :, :laid_out], value[0, :, :laid_out]) if known is None else known
         self.shared_key, self.shared_value = (x.contiguous() for x in before)
 
-    def queries(self, block: Block) -> torch.Tensor:
-        """(K, rows * queries, G, D), scaled."""
-        return self.query.index_select(1, block.query_index)
-
-    def own(self, x: torch.Tensor, block: Block) -> torch.Tensor:
+    def own(self, x: torch.Tensor, number: int) -> torch.Tensor:
         """Of keys or values: (K * rows, keys, D)."""
-        return x.index_select(1, block.key_index).view(self.key_heads * block.rows, block.keys, self.size)
+        rows, keys = self.layout.blocks[number].key_places.shape
+        return x.index_select(0, self.layout.key_index[number]).view(self.key_heads * rows, keys, self.size)
 
-    def weights(self, block: Block, queries: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Softmax weights of own keys, (K, rows, queries * G, keys), and of shared ones, (K, rows, queries * G, P)."""
-        heads, rows, groups = self.key_heads, block.rows, self.groups
-        own = torch.bmm(queries.view(heads * rows, -1, self.size), self.own(self.key, block).transpose(1, 2))
-        shape = (heads, rows, block.queries, groups)
-        shared = block.shared
-        scores = own.new_empty(*shape, shared + block.keys, dtype=self.exact)
-        torch.add(own.view(*shape, block.keys), block.mask[:, :, None], out=scores[..., shared:])
-        if shared:
-            before = torch.bmm(queries.flatten(1, 2), self.shared_key.transpose(1, 2))
-            scores[..., :shared] = before.view(*shape, shared)
+    def together(self, x: torch.Tensor) -> torch.Tensor:
+        """(K * rows, n, m) -> (K, rows * n, m), for what all rows share."""
+        return x.view(self.key_heads, -1, x.shape[-1])
+
+    def joined(self, shared: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        """(K, rows * n, P) and (K * rows, n, keys) -> (K * rows, n, P + keys)."""
+        return torch.cat([shared.view(*own.shape[:2], -1), own], -1)
+
+    def weights(self, number: int, queries: torch.Tensor) -> torch.Tensor:
+        """Softmax weights, (K * rows, G * queries, shared + keys); the softmax itself computes in float32."""
+        block = self.layout.blocks[number]
+        rows, count = block.query_places.shape
+        scores = torch.bmm(queries.view(self.key_heads * rows, -1, self.size), self.own(self.key, number).mT)
+        if block.shared:
+            before = torch.bmm(queries.view(self.key_heads, -1, self.size), self.shared_key.mT)
+            scores = self.joined(before, scores)
+        parts = scores.view(self.key_heads, rows, -1, count, scores.shape[-1])
+        own = parts[..., block.shared :]
+        torch.add(block.mask.to(own.dtype), own, alpha=self.scale, out=own)
+        if block.shared:
+            shared = parts[..., : block.shared]
+            shared.mul_(self.scale)
             if block.shared_mask is not None:
-                scores[..., :shared].add_(block.shared_mask[:, :, None])
-        torch.softmax(scores, -1, out=scores)
-        scores = scores.flatten(2, 3)
-        dtype = self.value.dtype
-        own = scores[..., shared:].to(dtype, memory_format=torch.contiguous_format)
-        return own, scores[..., :shared].to(dtype, memory_format=torch.contiguous_format) if shared else None
+                shared.add_(block.shared_mask.to(own.dtype))
+        return torch.softmax(scores, -1, out=scores)
 
 
-def _slope(toward: torch.Tensor, weights: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
-    """Gradient of the scores: weights * (gradient of the weights - its mean under them)."""
-    return toward.to(centre.dtype).sub_(centre).mul_(weights).to(weights.dtype)
-
-
-def _put(target: torch.Tensor, block: Block, values: torch.Tensor) -> None:
-    """target (T, H, D) takes values (K, rows * queries, G * D) at the block's queries."""
-    index, rows = block.query_index, values.transpose(0, 1)
-    if block.kept is not None:
-        index, rows = index[block.kept], rows[block.kept]
-    target.view(len(target), *rows.shape[1:])[index] = rows
-
-
-def _add(target: torch.Tensor, block: Block, values: torch.Tensor) -> None:
-    """target (K, T, D) takes on values (K * rows, keys, D) at the block's keys; those past a row's end are zero."""
-    target.index_add_(1, block.key_index, values.view(len(target), -1, values.shape[-1]).to(target.dtype))
+def _parts(x: torch.Tensor, shared: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(..., shared + keys) -> (..., keys) and (..., shared), None where there are none."""
+    if not shared:
+        return x, None
+    return x[..., shared:].contiguous(), x[..., :shared].contiguous()

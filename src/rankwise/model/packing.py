@@ -20,7 +20,7 @@ from typing import Protocol
 
 import torch
 
-from rankwise.model.blocks import Block, attend_blocks
+from rankwise.model.blocks import Block, Layout, attend_blocks
 
 QUERIES = 128
 """Most queries of a row in one block: a longer row is cut, and each block's keys end with its queries."""
@@ -64,6 +64,17 @@ class _Span:
     sees_prefix: bool
 
 
+@dataclass(frozen=True)
+class _Heads:
+    query: int
+    key: int
+    size: int
+
+    def copy_pays(self, queries: int) -> bool:
+        """Whether the prefix is copied to each row's keys: one product instead of two, for no more than its scores."""
+        return queries * self.query // self.key >= self.size
+
+
 class Packing:
     """How the tokens of one packed batch belong together.
 
@@ -91,7 +102,7 @@ class Packing:
         self.laid_out = 0 if self.known is not None else self.prefix
         self.tree = tree
         self.device = device
-        self._blocks: dict[tuple[int, int | None], list[Block]] = {}
+        self._layouts: dict[tuple[_Heads, int | None], Layout] = {}
 
     def positions(self) -> torch.Tensor:
         """Position of every packed token, (1, T)."""
@@ -120,13 +131,13 @@ class Packing:
             self.cache.fill(layer, self._rows(key), self._rows(value))
         reach = self.prefix + max([self.laid_out, *self.lengths])
         window = None if window is not None and reach <= window else window
-        heads = query.shape[1]
-        if (heads, window) not in self._blocks:
-            self._blocks[heads, window] = list(self._cut(heads, window))
+        of = _Heads(query.shape[1], key.shape[1], query.shape[3])
+        if (of, window) not in self._layouts:
+            self._layouts[of, window] = Layout(list(self._cut(of, window)), query.shape[2], of.query, of.key)
         known = None if self.known is None else self.known[layer]
-        return attend_blocks(query, key, value, known, self.laid_out, scale, self._blocks[heads, window])[None]
+        return attend_blocks(query, key, value, known, self.laid_out, scale, self._layouts[of, window])[None]
 
-    def _cut(self, heads: int, window: int | None) -> Iterator[Block]:
+    def _cut(self, heads: _Heads, window: int | None) -> Iterator[Block]:
         """Blocks of rows of like length, and of their queries: every packed token is a query of exactly one."""
         if self.laid_out:
             yield from self._cut_rows([_Span(0, self.laid_out, False)], heads, window)
@@ -136,28 +147,26 @@ class Packing:
         while spans:
             longest = -(-spans[0].length // STRIDE) * STRIDE
             queries = longest if self.tree is not None else min(longest, QUERIES)
-            rows = max(1, SCORES // (heads * queries * (self.prefix + longest)))
+            rows = max(1, SCORES // (heads.query * queries * (self.prefix + longest)))
             yield from self._cut_rows(spans[:rows], heads, window)
             spans = spans[rows:]
 
-    def _cut_rows(self, spans: Sequence[_Span], heads: int, window: int | None) -> Iterator[Block]:
+    def _cut_rows(self, spans: Sequence[_Span], heads: _Heads, window: int | None) -> Iterator[Block]:
         longest = -(-spans[0].length // STRIDE) * STRIDE
         size = longest if self.tree is not None and spans[0].sees_prefix else QUERIES
         for first in range(0, spans[0].length, size):
             here = [span for span in spans if span.length > first]
             last = min(first + size, longest)
             begin = 0 if window is None or self.tree is not None else max(0, first - window + 1)
-            yield self._block(here, range(first, last), range(begin, last), window)
+            yield self._block(here, range(first, last), range(begin, last), heads, window)
 
-    def _block(self, spans: Sequence[_Span], queries: range, keys: range, window: int | None) -> Block:
+    def _block(self, spans: Sequence[_Span], queries: range, keys: range, heads: _Heads, window: int | None) -> Block:
         starts = torch.tensor([span.start for span in spans])[:, None]
         lengths = torch.tensor([span.length for span in spans])[:, None]
         at, of = torch.tensor(queries), torch.tensor(keys)
-        inside = at[None] < lengths  # (rows, queries)
-        # Past a row's end the index repeats its last token; as a key no query of the row sees it, as a query its
-        # result is dropped.
-        query_index = starts + torch.minimum(at[None], lengths - 1)
-        key_index = starts + torch.minimum(of[None], lengths - 1)
+        query_places = torch.where(at[None] < lengths, starts + at[None], self.laid_out + sum(self.lengths))
+        # Past a row's end the keys repeat its last token, which no query of the row sees there.
+        key_places = starts + torch.minimum(of[None], lengths - 1)
         shared = self.prefix if spans[0].sees_prefix else 0
         unseen = (of[None] > at[:, None])[None]
         near = None
@@ -175,16 +184,19 @@ class Packing:
             if shared:
                 before = torch.arange(shared)
                 near = before <= (here + shared)[:, :, None] - window
+        mask, shared_mask = _mask(unseen), None if near is None else _mask(near)
+        if shared and self.known is None and heads.copy_pays(len(queries)):
+            key_places = torch.cat([torch.arange(shared).expand(len(spans), -1), key_places], 1)
+            before = mask.new_zeros(1, len(at), shared) if shared_mask is None else shared_mask
+            count = max(len(before), len(mask))
+            mask = torch.cat([before.expand(count, -1, -1), mask.expand(count, -1, -1)], 2)
+            shared, shared_mask = 0, None
         return Block(
-            rows=len(spans),
-            queries=len(queries),
-            keys=len(keys),
+            query_places=query_places.to(self.device),
+            key_places=key_places.to(self.device),
             shared=shared,
-            query_index=query_index.flatten().to(self.device),
-            key_index=key_index.flatten().to(self.device),
-            kept=None if bool(inside.all()) else inside.flatten().nonzero().flatten().to(self.device),
-            mask=_mask(unseen).to(self.device),
-            shared_mask=None if near is None else _mask(near).to(self.device),
+            mask=mask[:, None].to(self.device),
+            shared_mask=None if shared_mask is None else shared_mask[:, None].to(self.device),
         )
 
     def _rows(self, x: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ WEIGHTS_KEPT = 16
 """Attention weights are kept for at most so many keys as times a head's numbers (model/blocks)."""
 HEAD_SIZE = 64
 """Of most bases: the attention weights of a token and key are one for so many numbers of its hidden state."""
-LOGITS_HELD = 1 << 22
+LOGITS_HELD = 1 << 23
 """Most logits held at once (model/head), whatever the batch."""
 LOGIT_BYTES = 8
 """Of a logit, beside two copies in the base's dtype: in float32 itself and its slope."""
