@@ -181,9 +181,13 @@ def test_a_second_signal_during_a_save_stops_at_once_and_harms_nothing(
         written.append(f"{file.parent.name}/{file.name}")
         os.kill(os.getpid(), signal.SIGINT)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(state, "save_file", write_and_interrupt)
-        run(make_model(dropout=0.2), rows, tmp_path / "run")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(state, "save_file", write_and_interrupt)
+            run(make_model(dropout=0.2), rows, tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(written) == 2  # the first signal lets the save go on, the second ends it
     assert committed(tmp_path / "run" / "checkpoints") == []
     resumed = make_model(dropout=0.2)
