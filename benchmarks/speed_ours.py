@@ -73,7 +73,7 @@ def main() -> None:
         on_nonfinite="stop",
     )
     # What TRL's defaults are: AdamW without weight decay, linear decay, no warm-up, gradients clipped at 1.
-    optim = OptimSettings("adamw_torch", options.learning_rate, 0.0, 0.9, 0.999, 1e-8, "linear", 0.0, 1.0)
+    optim = OptimSettings("adamw_torch_fused", options.learning_rate, 0.0, 0.9, 0.999, 1e-8, "linear", 0.0, 1.0)
     steps: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
         log = EventLog(Path(folder) / "events.jsonl", lambda event: steps.append(event))
