@@ -72,6 +72,44 @@ def test_output_and_gradients_are_pefts(
     assert trained == 4 + (bias != "none")
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("rslora", [False, True])
+def test_dora_is_pefts(dtype: torch.dtype, tolerance: float, rslora: bool) -> None:
+    ours, theirs = both(dtype, use_dora=True, use_rslora=rslora)
+    for model in (ours, theirs):
+        torch.manual_seed(1)
+        for name, p in model.named_parameters():
+            if "magnitude" in name:
+                p.data.mul_(1 + 0.1 * torch.randn_like(p))
+    x = torch.randn(2, 7, 6, dtype=dtype, requires_grad=True)
+    x2 = x.detach().clone().requires_grad_()
+    y, y2 = ours(x), theirs(x2)
+    torch.testing.assert_close(y, y2, rtol=tolerance, atol=tolerance)
+    weights = torch.randn_like(y)
+    (y * weights).sum().backward()
+    (y2 * weights).sum().backward()
+    torch.testing.assert_close(x.grad, x2.grad, rtol=tolerance, atol=tolerance)
+    trained = 0
+    for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert (p.grad is None) == (q.grad is None), name
+        if q.grad is not None:
+            torch.testing.assert_close(p.grad, q.grad, rtol=tolerance, atol=tolerance)
+            trained += 1
+    assert trained == 6
+
+
+def test_dora_with_dropout_keeps_pefts_forward() -> None:
+    """PEFT then drops from what the base sees, too."""
+    ours, theirs = both(use_dora=True, lora_dropout=0.5)
+    x = torch.randn(3, 6, dtype=torch.float64)
+    outputs = []
+    for model in (ours.train(), theirs.train()):
+        torch.manual_seed(3)
+        outputs.append(model(x))
+    torch.testing.assert_close(outputs[0], outputs[1])
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+
+
 def test_closed_form() -> None:
     """y = x W^T + b + (alpha / r) (x A^T) B^T by hand."""
     net = nn.Sequential()

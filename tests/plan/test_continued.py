@@ -89,7 +89,6 @@ def test_every_value_that_disagrees_is_named_with_its_line(read: Read, plan_of: 
     [
         ("rank_pattern", {"q_proj": 4}),
         ("alpha_pattern", {"q_proj": 1}),
-        ("use_dora", True),
         ("target_modules", ".*q_proj"),
         ("init_lora_weights", "pissa"),
         ("modules_to_save", ["lm_head"]),

@@ -18,6 +18,7 @@ from rankwise.data.render import Renderer
 from rankwise.errors import AdapterError, PlanError
 from rankwise.events import ignore, read_events
 from rankwise.facts import identify_base, read_adapter, read_anatomy, verify_adapter
+from rankwise.facts.counts import trainable_parameters
 from rankwise.files import sha256_file
 from rankwise.plan import Capacity, Decision, Plan
 from rankwise.plan.memory import run_disk_bytes
@@ -58,6 +59,7 @@ VALUES: dict[str, object] = {
     "training.bf16": False,
     "training.seed": 0,
     "training.on_nonfinite": "stop",
+    "training.loraplus_lr_ratio": 1.0,
 }
 
 
@@ -87,7 +89,9 @@ def make_plan(base: Path, corpus: Corpus, **changes: object) -> Plan:
     anatomy = read_anatomy(base)
     return Plan(
         decisions={key: Decision(value=value, reason="", source="test") for key, value in values.items()},
-        trainable_parameters=anatomy.trainable_parameters(TARGETS, 4, str(values["lora.bias"])),
+        trainable_parameters=trainable_parameters(
+            anatomy, str(values["method"]), TARGETS, 4, str(values["lora.bias"])
+        ),
         total_parameters=anatomy.total_parameters,
         capacity=Capacity(status="AMPLE", message="", capacity_bits=1, required_bits=1, suggested_rank=1),
         memory_bytes=0,
@@ -202,6 +206,55 @@ def test_a_signal_ends_the_step_and_resuming_gives_the_same_file(
     done = train(tiny_base, corpus, tmp_path / "run", resume=True)
     assert done.finished.stopped_by is None
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+WAYS: dict[str, dict[str, object]] = {
+    "dora": {"method": "dora"},
+    "dora without dropout": {"method": "dora", "lora__lora_dropout": 0.0},
+    "nf4": {"method": "qlora", "quantization": "nf4"},
+    "int8": {"method": "qlora", "quantization": "int8"},
+    "dora on nf4": {"method": "dora", "quantization": "nf4"},
+    "pissa": {"lora__init_lora_weights": "pissa"},
+    "olora": {"lora__init_lora_weights": "olora"},
+    "lora+": {"training__loraplus_lr_ratio": 4.0},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_lora_resumes_to_the_same_file_and_is_opened_as_it_was_trained(
+    way: str, tiny_base: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    from rankwise.data.batch import pack
+    from rankwise.model.loss import target_losses
+    from rankwise.model.open import open_adapter
+
+    changes = WAYS[way]
+    whole = train(tiny_base, corpus, tmp_path / "whole", **changes)
+
+    def interrupt(event: dict) -> None:
+        if event["event"] == "step" and event["step"] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    train(tiny_base, corpus, tmp_path / "run", observer=interrupt, **changes)
+    train(tiny_base, corpus, tmp_path / "run", resume=True, **changes)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert verify_adapter(whole.adapter, identify_base(tiny_base), read_anatomy(tiny_base)) == []
+    record = read_adapter(whole.adapter).record
+    assert record is not None and record.method == changes.get("method", "lora")
+    assert record.base.quantization == changes.get("quantization", "none")
+    held_out = [e for e in read_events(tmp_path / "whole" / "events.jsonl") if e["event"] == "held_out"]
+    opened = open_adapter(whole.adapter, tiny_base, "float32", "cpu")
+    with torch.no_grad():
+        losses = torch.cat([target_losses(opened.model, pack([row], False)) for row in corpus.held_out_rendered])
+    assert float(losses.mean()) == pytest.approx(min(e["loss"] for e in held_out), rel=1e-3)
+
+
+def test_methods_and_quantizations_that_contradict_each_other_train_nothing(
+    tiny_base: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    for method, kept in (("full", "none"), ("lora", "nf4"), ("qlora", "none"), ("qlora", "gptq")):
+        with pytest.raises(PlanError, match="not as planned"):
+            train(tiny_base, corpus, tmp_path / "run", method=method, quantization=kept)
 
 
 def test_resuming_on_a_damaged_checkpoint_says_so_and_gives_the_same_file(

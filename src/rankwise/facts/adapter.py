@@ -33,6 +33,9 @@ class Part(BaseModel):
 class BaseRecord(Part):
     name: str
     identity: BaseIdentity
+    """Of its files, whose weights are not quantised."""
+    quantization: Literal["none", "nf4", "int8"] = "none"
+    """In which it was kept while the adapter was trained, and is for whatever runs it."""
 
 
 class TaskRecord(Part):

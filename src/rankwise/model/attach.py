@@ -25,6 +25,7 @@ class LoraSettings:
     bias: str
     use_rslora: bool
     init_lora_weights: bool | str
+    use_dora: bool = False
 
 
 def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, seed: int) -> PeftModel:
@@ -39,6 +40,7 @@ def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, s
         bias=settings.bias,  # type: ignore[arg-type]
         use_rslora=settings.use_rslora,
         init_lora_weights=settings.init_lora_weights,  # type: ignore[arg-type]
+        use_dora=settings.use_dora,
     )
     adapted = get_peft_model(model, config)
     config.base_model_name_or_path = base_name

@@ -17,6 +17,7 @@ from rankwise.model.elementwise import fuse_elementwise
 from rankwise.model.head import has_plain_head
 from rankwise.model.last_layer import trim_last_layer
 from rankwise.model.packing import Packing
+from rankwise.model.quantize import quantization_config, use_dense_products
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 """oneDNN keeps about 0.7 MB for each shape of product it has met, 1,024 of them if not told otherwise; a step has about
@@ -33,13 +34,14 @@ ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention"})
 """Entries of a config's `layer_types` that are attention over all earlier tokens, or the last so many."""
 
 
-def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
-    """The frozen causal language model in `folder`, in evaluation mode.
+def load_base(folder: Path, dtype: str, device: str, quantization: str = "none") -> PreTrainedModel:
+    """The frozen causal language model in `folder`, in evaluation mode; `quantization`: none, nf4 or int8.
 
     BaseError if it cannot be read, lacks weights, has no room on `device`, or if its layers would let packed rows
     see each other.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    packed = quantization_config(quantization, DTYPES[dtype])
     try:
         read = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -49,6 +51,8 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
+            # Quantised weights are made where they will stay.
+            **({} if packed is None else {"quantization_config": packed, "device_map": {"": device}}),
         )
     except (OSError, ValueError, KeyError, RuntimeError) as fault:
         raise BaseError(f"{folder}: the base cannot be loaded: {fault}") from None
@@ -62,9 +66,11 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
             "each other; choose a base with attention alone"
         )
     model.requires_grad_(False)
+    use_dense_products(model)
     model.config.use_cache = False
     try:
-        model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
+        if packed is None:
+            model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
     except (RuntimeError, AssertionError) as fault:  # no room, no such device, or a torch built without it
         reason = str(fault).partition("\n")[0]
         raise BaseError(

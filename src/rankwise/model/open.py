@@ -50,11 +50,16 @@ def _copy(values: Iterable[tuple[torch.nn.Parameter, torch.Tensor]]) -> None:
 
 
 def open_adapter(folder: Path, base: Path, dtype: str, device: str) -> OpenAdapter:
-    """The adapter in `folder` on the base in `base`; AdapterError naming every fault of either."""
+    """The adapter in `folder` on the base in `base`, quantised as it was in training.
+
+    AdapterError naming every fault of either.
+    """
     anatomy = read_anatomy(base)
     raise_if_errors(AdapterError, verify_adapter(folder, identify_base(base), anatomy))
-    model = load_base(base, dtype, device)
+    facts = read_adapter(folder)
+    quantization = "none" if facts.record is None else facts.record.base.quantization
+    model = load_base(base, dtype, device, quantization)
     biases = [(p, p.detach().clone()) for name, p in model.named_parameters() if name.endswith("bias")]
     adapted = attach_existing(model, folder, trainable=False)
     replaced = tuple((p, own) for p, own in biases if not torch.equal(p, own))
-    return OpenAdapter(adapted, Renderer(base), read_adapter(folder), anatomy.max_length, replaced)
+    return OpenAdapter(adapted, Renderer(base), facts, anatomy.max_length, replaced)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rankwise.doctrine import Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import RecipeError, raise_if_errors
 from rankwise.facts import Anatomy, Machine, Measurement
+from rankwise.facts.counts import trainable_parameters
 from rankwise.plan.capacity import judge_capacity
 from rankwise.plan.estimate import decide_checkpointing, estimate_memory, estimate_seconds
 from rankwise.plan.given import decide_data, decide_what
@@ -17,6 +18,7 @@ from rankwise.plan.method import METHODS_BUILT, with_costs
 from rankwise.plan.objections import Broken, broken_rules, cited_together, given_key
 from rankwise.plan.plan import Plan
 from rankwise.plan.prepare import Prepared
+from rankwise.plan.quantization import QUANTIZATIONS, agree_on_quantization, check_start
 from rankwise.plan.situation import TARGETS, describe_situation, said_as, short_targets
 from rankwise.plan.spoken import Spoken, advice_of_all, advice_on, differing, method_advice, same_value, shown
 from rankwise.recipe import Asked
@@ -93,8 +95,7 @@ class _Advice:
 
     def plan(self) -> Plan:
         decide_what(self.ledger, self.prepared, self.doctrine)
-        self._decide_built("method", method_advice(self.doctrine, self.situation), METHODS_BUILT)
-        self._decide_built("quantization", advice_on("quantization", self.doctrine, self.situation), ("none",))
+        self._decide_method()
         decide_data(self.ledger, self.prepared)
         for key in _ADAPTER:
             if self.continued is not None and key in self.continued.values:
@@ -104,6 +105,7 @@ class _Advice:
             if key == TARGETS:
                 self._resolve_targets()
         self._check_bias()
+        check_start(self.ledger)
         for key in _LENGTH:
             self._advised(key)
         steps = self._decide_steps()
@@ -115,12 +117,23 @@ class _Advice:
         for key in _LOOKS:
             self._advised(key)
         what_then = self.asked.recipe.training.on_nonfinite
+        ratio = self.asked.recipe.training.loraplus_lr_ratio
+        self.ledger.given("training.loraplus_lr_ratio", ratio, "A and B at one rate, for which learning rates are advised")
         self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
         self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
         raise_if_errors(RecipeError, self.ledger.problems)
         self._report_unused_advice()
         self._hold_yours_against_advice()
         return with_costs(self._plan(steps), self.anatomy, self.corpus)
+
+    def _decide_method(self) -> None:
+        if self.continued is not None:
+            for key in ("method", "quantization"):
+                self._continue(key, self.continued.values[key])
+            return
+        self._decide_built("method", method_advice(self.doctrine, self.situation), METHODS_BUILT)
+        self._decide_built("quantization", advice_on("quantization", self.doctrine, self.situation), QUANTIZATIONS)
+        agree_on_quantization(self.ledger)
 
     def _advised(self, key: str) -> None:
         """The user's own value, else the doctrine's, else the defaults'."""
@@ -312,7 +325,7 @@ class _Advice:
         modules = self.ledger.settled[TARGETS]
         assert isinstance(modules, list)
         r, bias = int(self.ledger.number("lora.r")), str(self.ledger.settled["lora.bias"])
-        return self.anatomy.trainable_parameters(modules, r, bias) + self.anatomy.classifier_parameters
+        return trainable_parameters(self.anatomy, str(self.ledger.settled["method"]), modules, r, bias)
 
     def _plan(self, steps: int) -> Plan:
         modules = self.ledger.settled["lora.target_modules"]

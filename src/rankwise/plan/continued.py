@@ -18,7 +18,6 @@ _BEYOND = (
     "rank_pattern",
     "target_parameters",
     "trainable_token_indices",
-    "use_dora",
 )
 """PEFT's settings that no key of a recipe expresses."""
 _STARTS = (True, False, "gaussian")
@@ -39,7 +38,9 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     """The adapter in `folder`, checked against the base; AdapterError with every reason not to go on with it."""
     problems = verify_adapter(folder, identity, anatomy)
     raise_if_errors(AdapterError, problems)
-    config = read_adapter(folder).config
+    facts = read_adapter(folder)
+    config, record = facts.config, facts.record
+    kept = "none" if record is None else record.base.quantization
     targets, start = config.get("target_modules"), config.get("init_lora_weights", True)
     beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key)]
     if not isinstance(targets, list):
@@ -50,6 +51,8 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
         message = f"made with {'; '.join(beyond)}, which a recipe cannot express; continue from another adapter"
         raise AdapterError(problems=[*problems, Problem("error", "adapter-beyond-recipe", str(folder), message)])
     values: dict[str, Value] = {
+        "method": "dora" if config.get("use_dora") else "lora" if kept == "none" else "qlora",
+        "quantization": kept,
         "lora.target_modules": targets,
         "lora.r": config["r"],
         "lora.lora_alpha": config["lora_alpha"],

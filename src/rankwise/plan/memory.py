@@ -46,6 +46,8 @@ EVALUATION_LOGITS = 4096
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 NF4_BYTES = (4 + 0.127) / 8
 """Of a weight: 4 bits, and its share of the scales of every 64 and of theirs (QLoRA paper, double quantisation)."""
+INT8_BYTES = 1.002
+"""One, and a float32 scale for each row of some thousand weights."""
 WEIGHT_BYTES, GRADIENT_BYTES, MOMENT_BYTES = 4, 4, 8
 """Of a trained parameter, in float32: itself, its gradient, AdamW's two moments."""
 CHECKPOINTS = 3
@@ -120,11 +122,12 @@ def plan_memory(
     batch: MicroBatch,
     classes: int = 0,
     checkpointing: bool = False,
+    quantization: str = "none",
 ) -> Memory:
     """`method`: one of `facts/counts`' METHODS that trains. `dtype`: of the frozen base. `classes`: labels that a
     sequence classifier tells apart; 0: the answers are tokens of the vocabulary. `checkpointing`: activations of one
     layer at a time, and every layer's input."""
-    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing)
+    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing, quantization)
     held = training.base + training.adapter + PROCESS
     return Memory(
         training=training,
@@ -141,6 +144,7 @@ def training_memory(
     batch: MicroBatch,
     classes: int = 0,
     checkpointing: bool = False,
+    quantization: str = "none",
 ) -> TrainingMemory:
     """Of `plan_memory`, the part that trains."""
     size, hidden = BYTES[dtype], anatomy.hidden_size
@@ -150,7 +154,7 @@ def training_memory(
     kept = anatomy.num_layers * hidden + kept if checkpointing else anatomy.num_layers * kept
     outputs = classes or anatomy.vocab_size
     return TrainingMemory(
-        base=frozen_bytes(anatomy, method, dtype),
+        base=frozen_bytes(anatomy, method, dtype, quantization),
         adapter=trainable * WEIGHT_BYTES,
         gradients=trainable * GRADIENT_BYTES,
         optimizer=trainable * MOMENT_BYTES,
@@ -160,17 +164,19 @@ def training_memory(
     )
 
 
-def frozen_bytes(anatomy: Anatomy, method: str, dtype: str) -> int:
-    """Of the base beside what is trained. In 4 bits bitsandbytes takes linear layers; head, embeddings, norms, biases
-    and fused experts stay as they are."""
+def frozen_bytes(anatomy: Anatomy, method: str, dtype: str, quantization: str = "none") -> int:
+    """Of the base beside what is trained; `qlora` without a quantization is nf4. bitsandbytes takes linear layers, of
+    which one is unpacked at a time; head, embeddings, norms, biases and fused experts stay as they are."""
     size = BYTES[dtype]
     if method == "full":
         return 0
-    if method != "qlora":
+    kept = {"none": NF4_BYTES if method == "qlora" else size, "nf4": NF4_BYTES, "int8": INT8_BYTES}[quantization]
+    if kept == size:
         return anatomy.total_parameters * size
     kinds = [p for p in anatomy.projections if p.role not in ("head", "expert", "router")]
     layers = sum(p.in_features * p.out_features * p.count for p in kinds)
-    return round(layers * NF4_BYTES + (anatomy.total_parameters - layers) * size)
+    unpacked = max((p.in_features * p.out_features for p in kinds), default=0)
+    return round(layers * kept + (anatomy.total_parameters - layers + unpacked) * size)
 
 
 def disk_bytes(trainable: int) -> DiskBytes:

@@ -21,7 +21,7 @@ from rankwise.plan.memory import GRADIENT_BYTES, MOMENT_BYTES, PROCESS, WEIGHT_B
 from rankwise.plan.objections import Broken, broken_rules
 from rankwise.plan.plan import Plan
 
-METHODS_BUILT = ("lora",)
+METHODS_BUILT = ("lora", "qlora", "dora")
 """What this build can train."""
 
 TRAINED_BYTES = WEIGHT_BYTES + GRADIENT_BYTES + MOMENT_BYTES
@@ -118,7 +118,8 @@ class Costs:
 
     def memory_bytes(self, name: str, trainable: int) -> int:
         """At the peak; of `prompt` and `classifier`, at the peak of running the base."""
-        weights = frozen_bytes(self.anatomy, name, self.dtype)
+        own = name == self.plan["method"]
+        weights = frozen_bytes(self.anatomy, name, self.dtype, str(self.plan["quantization"]) if own else "none")
         if name == "prompt":
             return PROCESS + weights
         trained = trainable * TRAINED_BYTES

@@ -17,8 +17,6 @@ _MLP = ("gate_proj", "up_proj", "down_proj")
 _UNBUILT: Mapping[str, str] = {
     "seq_cls": "this build has no classification head; on text/label rows a causal base scores every label instead",
     "seq_2_seq_lm": "this build trains causal bases alone; they generate the answer to the question",
-    "qlora": "this build keeps the base in its floating-point dtype; the adapter is the same LoRA",
-    "nf4": "this build keeps the base in its floating-point dtype, so it takes four times the memory of four bits",
 }
 """Why a value is not carried, as long as the schema has not got it."""
 

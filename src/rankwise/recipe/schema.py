@@ -56,13 +56,15 @@ class LoraRecipe(Section):
     """Which of the base's biases are trained too"""
     use_rslora: bool | Auto = "auto"
     """Scale by alpha / sqrt(r) instead of alpha / r"""
-    init_lora_weights: bool | Literal["gaussian", "auto"] = "auto"
-    """How the adapter starts; true is PEFT's default"""
+    init_lora_weights: bool | Literal["gaussian", "pissa", "olora", "auto"] = "auto"
+    """How the adapter starts; true is PEFT's default. pissa and olora begin from the base's own weights"""
 
 
 class TrainingRecipe(Section):
     learning_rate: Positive | Auto = "auto"
     """Peak learning rate"""
+    loraplus_lr_ratio: Annotated[float, Field(ge=1)] = 1.0
+    """LoRA+: times the learning rate at which B is trained; 1: the same as A"""
     weight_decay: Annotated[float, Field(ge=0)] | Auto = "auto"
     """Decoupled weight decay of AdamW"""
     optim: Literal["adamw_torch", "adamw_torch_fused", "auto"] = Field(
@@ -127,7 +129,7 @@ class Recipe(Section):
     """The rows to learn from"""
     doctrine: Text = "rankwise"
     """The named body of advice that decides what is left to auto"""
-    method: Literal["auto", "lora"] = "auto"
+    method: Literal["auto", "lora", "qlora", "dora"] = "auto"
     """How the base is adapted"""
     adapter: Text | None = None
     """Continue training from this adapter folder"""
@@ -135,8 +137,8 @@ class Recipe(Section):
     """The adapter, in PEFT's own names"""
     training: TrainingRecipe = TrainingRecipe()
     """The training run, in Hugging Face's own names"""
-    quantization: Literal["auto", "none"] = "auto"
-    """Precision in which the frozen base is kept"""
+    quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
+    """How the frozen base is kept: as it is, in 4 bits (nf4, with double quantisation), or in 8"""
     shared_prefix: bool | Auto = "auto"
     """Compute the part of the prompt that all rows share once"""
     tracking: None = None

@@ -19,7 +19,7 @@ from rankwise.events import EventLog
 from rankwise.model.loss import mean_loss
 from rankwise.signals import Interrupted, Stop
 from rankwise.train.objectives import backward_sft
-from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer
+from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer, set_learning_rate
 from rankwise.train.state import (
     Progress,
     latest_checkpoint,
@@ -29,6 +29,7 @@ from rankwise.train.state import (
     save_checkpoint,
     set_random_state,
     snapshot,
+    trainable,
 )
 
 LN2 = 0.6931471805599453
@@ -128,7 +129,7 @@ class _Loop:
         self.settings, self.optim, self.log, self.checkpoints = settings, optim, log, checkpoints
         self.stop, self.places = stop, places
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(self.parameters, optim)
+        self.optimizer = make_optimizer(trainable(model), optim)
         self.progress = Progress()
         self.best: dict[str, torch.Tensor] | None = None
         self.saved: Path | None = None
@@ -164,8 +165,7 @@ class _Loop:
             return
         began = time.perf_counter()
         rate = learning_rate_at(number - 1, settings.num_steps, optim)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
         self.model.train()
         parts = split_evenly(chosen, settings.gradient_accumulation_steps)
         batches = [[self.rows[i] for i in part] for part in parts]

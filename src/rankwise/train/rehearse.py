@@ -33,7 +33,8 @@ from rankwise.model.loss import mean_loss
 from rankwise.plan import EVALUATION_ROWS, Plan
 from rankwise.plan.rehearsal import Rehearsal
 from rankwise.train.objectives import backward_sft
-from rankwise.train.optim import make_optimizer
+from rankwise.train.optim import make_optimizer, set_learning_rate
+from rankwise.train.state import trainable
 from rankwise.train.run import BaseFolder, open_model, peak_memory_bytes, read_plan
 from rankwise.train.state import Progress, save_checkpoint, snapshot
 
@@ -49,9 +50,8 @@ def rehearse(plan: Plan, corpus: Corpus, base: BaseFolder, seconds: float) -> Re
     model = open_model(settings, plan, base)
     load_seconds = time.perf_counter() - began
     loop, rows = settings.loop, corpus.train_rendered
-    optimizer = make_optimizer((p for p in model.parameters() if p.requires_grad), settings.optim)
-    for group in optimizer.param_groups:
-        group["lr"] = 0.0  # as much work, and no step can ruin the next
+    optimizer = make_optimizer(trainable(model), settings.optim)
+    set_learning_rate(optimizer, 0.0)  # as much work, and no step can ruin the next
 
     def packed_tokens(chosen: Sequence[int]) -> int:
         parts = split_evenly(chosen, loop.gradient_accumulation_steps)

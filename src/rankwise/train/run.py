@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel
 
 from rankwise.catalog import write_card
+from rankwise.data.batch import pack
 from rankwise.data.corpus import Corpus
 from rankwise.data.split import spread
 from rankwise.doctrine import Value
@@ -32,8 +33,11 @@ from rankwise.facts import (
 )
 from rankwise.files import clear_drafts, new_folder, read_json, write_json
 from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
-from rankwise.model.load import load_base
+from rankwise.model.load import TOLERANCE, load_base
+from rankwise.model.loss import target_losses
+from rankwise.model.start import keep_start, start_of, subtract_start
 from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
+from rankwise.plan.quantization import BUILT, CHANGE_BASE
 from rankwise.signals import stop_on_signals
 from rankwise.train.loop import LN2, Finished, LoopSettings, train
 from rankwise.train.optim import OptimSettings
@@ -64,6 +68,7 @@ class Settings:
 
     device: str
     dtype: str
+    quantization: str
     threads: int
     gradient_checkpointing: bool
     lora: LoraSettings
@@ -78,6 +83,9 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
     """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
     settings = read_plan(plan, corpus)
     adapted = open_model(settings, plan, base)
+    start = start_of(adapted) if settings.lora.init_lora_weights in CHANGE_BASE else None
+    if start is not None:
+        keep_start(run / "start.safetensors", start, resume)
     log = EventLog(run / "events.jsonl", observer)
     try:
         with stop_on_signals() as stop:
@@ -96,7 +104,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
             )
         peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
-            _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished)
+            _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start)
             log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
         return Trained(finished, run / "adapter", peak)
     finally:
@@ -117,7 +125,7 @@ def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
 def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
     """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
     torch.set_num_threads(settings.threads)
-    model = load_base(base.path, settings.dtype, settings.device)
+    model = load_base(base.path, settings.dtype, settings.device, settings.quantization)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.adapter is None:
@@ -142,6 +150,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         bias=take.take("lora.bias", str),
         use_rslora=take.take("lora.use_rslora", bool),
         init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
+        use_dora=take.value("method") == "dora",
     )
     optim = OptimSettings(
         optim=take.take("training.optim", str),
@@ -153,6 +162,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         lr_scheduler_type=take.take("training.lr_scheduler_type", str),
         warmup_ratio=take.take("training.warmup_ratio", float),
         max_grad_norm=take.take("training.max_grad_norm", float),
+        loraplus_lr_ratio=take.take("training.loraplus_lr_ratio", float),
     )
     loop = LoopSettings(
         num_steps=take.take("training.max_steps", int),
@@ -169,6 +179,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
     settings = Settings(
         device=take.take("device", str),
         dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
+        quantization=take.take("quantization", str),
         threads=take.take("threads", int),
         gradient_checkpointing=take.take("training.gradient_checkpointing", bool),
         lora=lora,
@@ -189,8 +200,6 @@ def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
     done: dict[str, Value] = {
         "task": "causal_lm",
         "objective": "sft",
-        "method": "lora",
-        "quantization": "none",
         "data.train": request.train,
         "data.held_out": request.held_out,
         "data.max_length": corpus.max_length,
@@ -198,6 +207,9 @@ def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
         "data.assistant_turns": request.assistant_turns,
         "data.instruction": corpus.instruction,
     }
+    method, kept = take.value("method"), take.value("quantization")
+    if (method, kept) not in BUILT:
+        raise PlanError(f"not as planned, so nothing was trained: this build has no method {method} on a base in {kept}")
     other = [f"{key} is {done[key]!r}, planned {take.value(key)!r}" for key in done if take.value(key) != done[key]]
     if other:
         raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
@@ -227,6 +239,7 @@ def _write_adapter(
     settings: Settings,
     folder: Path,
     finished: Finished,
+    start: dict[str, torch.Tensor] | None,
 ) -> None:
     request, progress, machine = corpus.request, finished.progress, read_machine()
     parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
@@ -234,11 +247,15 @@ def _write_adapter(
     with new_folder(folder) as draft:
         model.peft_config["default"].base_model_name_or_path = base.name
         model.save_pretrained(str(draft), save_embedding_layers=False)
+        if start is not None:
+            subtract_start(draft, start)
+            _require_same_logits(model, draft, corpus, base, settings)
         _settle_config(draft / "adapter_config.json")
         record = AdapterRecord(
             name=settings.domain or Path(request.train).stem,
             domain=settings.domain,
-            base=BaseRecord(name=base.name, identity=base.identity),
+            method=str(plan["method"]),
+            base=BaseRecord(name=base.name, identity=base.identity, quantization=settings.quantization),  # type: ignore[arg-type]
             task=TaskRecord(
                 kind="labels" if corpus.labels else "open",
                 scorer=settings.scorer,
@@ -277,6 +294,19 @@ def _write_adapter(
         )
         write_record(draft, record)
         write_card(draft, record, read_adapter(draft))
+
+
+@torch.no_grad()
+def _require_same_logits(
+    trained: PeftModel, folder: Path, corpus: Corpus, base: BaseFolder, settings: Settings
+) -> None:
+    """RunError unless the adapter in `folder`, on the untouched base, gives the logits of the model it was made from."""
+    again = attach_existing(load_base(base.path, settings.dtype, settings.device), folder, trainable=False)
+    row = [(corpus.held_out_rendered or corpus.train_rendered)[0]]
+    expected, got = (target_losses(model.eval(), pack(row, share=False)) for model in (trained, again))
+    difference = float((got - expected).norm() / expected.norm())
+    if not difference <= TOLERANCE[settings.dtype]:
+        raise RunError(f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's")
 
 
 def _settle_config(file: Path) -> None:
