@@ -34,7 +34,7 @@ def test_every_key_has_a_description_and_says_what_it_accepts() -> None:
         ("training.early_stopping_patience", "a whole number of at least 1, null, or auto"),
         ("data.held_out", "text, a number above 0 and below 1, or null"),
         ("lora.target_modules", "a list of names, all-linear, or auto"),
-        ("lora.init_lora_weights", "true, false, gaussian, or auto"),
+        ("lora.init_lora_weights", "true, false, gaussian, pissa, olora, or auto"),
         ("shared_prefix", "true, false, or auto"),
         ("tracking", "null (nothing else is supported)"),
     ],

@@ -208,6 +208,8 @@ def test_axolotl() -> None:
         "data.held_out": 0.1,
         "data.max_length": 2048,
         "data.too_long": "drop",
+        "method": "qlora",
+        "quantization": "nf4",
         "lora.r": 32,
         "lora.lora_alpha": 16,
         "lora.lora_dropout": 0.05,
@@ -223,10 +225,8 @@ def test_axolotl() -> None:
         "training.gradient_checkpointing": True,
     }
     assert left(made) == {
-        "load_in_4bit": "f.yml:3",
         "dataset_prepared_path": "f.yml:7",
         "output_dir": "f.yml:9",
-        "adapter": "f.yml:10",
         "sample_packing": "f.yml:13",
         "optimizer": "f.yml:24",
         "evals_per_epoch": "f.yml:32",
@@ -288,8 +288,9 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
         **{"init_lora_weights": "pissa", "revision": "main", "target_parameters": ["experts.down_proj"]},
     }
     made = draft(json.dumps(config, indent=1))
-    assert values(made) == {"model": "org/base"}
-    assert left(made).keys() == config.keys() - {"base_model_name_or_path"}
+    assert values(made) == {"model": "org/base", "method": "dora", "lora.init_lora_weights": "pissa"}
+    carried = {"base_model_name_or_path", "use_dora", "init_lora_weights"}
+    assert left(made).keys() == config.keys() - carried
 
 
 # -- single keys
@@ -325,6 +326,11 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
         ("finetuning_type: lora\nadapter_name_or_path: saves/a", "adapter", "saves/a"),
         ("lora_rank: 8\ninit_A: gaussian", "lora.init_lora_weights", "gaussian"),
         ("lora_rank: 8\ninit_B: zero", "lora.init_lora_weights", True),
+        ("adapter: qlora", "method", "qlora"),
+        ("adapter: lora\nload_in_8bit: true", "quantization", "int8"),
+        ("adapter: lora\npeft_use_dora: true", "method", "dora"),
+        ("finetuning_type: lora\nquantization_bit: 4", "quantization", "nf4"),
+        ("finetuning_type: lora\npissa_init: true", "lora.init_lora_weights", "pissa"),
         ("peft_type: LORA\ntarget_modules: all-linear", "lora.target_modules", "all-linear"),
         ("training: {early_stopping_patience: null}\nlora: {r: 2}", "training.early_stopping_patience", None),
         ("lora: {r: 2}\ndomain: legal", "domain", "legal"),
@@ -339,10 +345,7 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "where", "why"),
     [
-        ("adapter: qlora", "adapter", "f.yml:1", "cannot run qlora"),
         ("lora_r: 8", "adapter", "f.yml", "trains the whole base"),
-        ("adapter: lora\nload_in_8bit: true", "load_in_8bit", "f.yml:2", "floating-point"),
-        ("adapter: lora\npeft_use_dora: true", "peft_use_dora", "f.yml:2", "cannot run dora"),
         ("adapter: lora\nlora_target_modules: '.*_proj$'", "lora_target_modules", "f.yml:2", "pattern"),
         (
             "adapter: lora\nlora_target_linear: true\nlora_target_modules: [q_proj]",
@@ -365,8 +368,7 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
         ("adapter: lora\ndatasets:\n- a.jsonl", "datasets", "f.yml:3", "expected path"),
         ("finetuning_type: full", "finetuning_type", "f.yml:1", "cannot run full"),
         ("finetuning_type: lora\nstage: dpo", "stage", "f.yml:2", "answers alone"),
-        ("finetuning_type: lora\nquantization_bit: 4", "quantization_bit", "f.yml:2", "floating-point"),
-        ("finetuning_type: lora\npissa_init: true", "pissa_init", "f.yml:2", "starts as the base"),
+        ("finetuning_type: lora\nquantization_bit: 3", "quantization_bit", "f.yml:2", "4 or 8 bits"),
         ("finetuning_type: lora\nuse_dora: maybe", "use_dora", "f.yml:2", "true or false"),
         ("lora_rank: 8\ninit_A: orthogonal", "init_A", "f.yml:2", "uniform or gaussian"),
         ("lora_rank: 8\ninit_A: uniform\ninit_B: normal", "init_B", "f.yml:3", "starts at zero"),
