@@ -73,7 +73,7 @@ def test_memory_differs_from_the_plans_by_what_is_held(weigh_all: Callable[..., 
     trained = 16 * (every - plan.trainable_parameters)
     assert methods["full"].memory_bytes == plan.memory_bytes + trained - 4 * every
     saved = plan.memory_bytes - (methods["qlora"].memory_bytes or 0)
-    assert saved == pytest.approx((4 - NF4_BYTES) * BODY, abs=1)
+    assert saved == pytest.approx((4 - NF4_BYTES) * BODY - 4 * 32 * 64, abs=1)  # one layer is unpacked at a time
     dora, lora = methods["dora"], methods["lora"]
     assert dora.memory_bytes - lora.memory_bytes == 16 * (dora.trainable - lora.trainable)  # type: ignore[operator]
 
