@@ -43,6 +43,13 @@ def render_card(record: AdapterRecord, facts: AdapterFacts) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+_BITS = {
+    "nf4": 'load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True',
+    "int8": "load_in_8bit=True",
+}
+"""As in model/quantize."""
+
+
 def _front_matter(record: AdapterRecord) -> str:
     fields: dict[str, object] = {
         "base_model": record.base.name,
@@ -62,6 +69,7 @@ def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
     )
     rows = {
         "base weights": f"`{record.base.identity.weights}`",
+        "base kept in": {"none": "its own precision"}.get(record.base.quantization, record.base.quantization),
         "method": record.method,
         "r": f"{facts.r}",
         "lora_alpha": f"{facts.config.get('lora_alpha')}",
@@ -123,14 +131,22 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _loading(record: AdapterRecord) -> str:
-    return f"""Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:
+    kept = record.base.quantization
+    imports, base = "AutoModelForCausalLM, AutoTokenizer", "AutoModelForCausalLM.from_pretrained(BASE)"
+    note = f"Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:"
+    if kept != "none":
+        imports = "AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig"
+        base = f"AutoModelForCausalLM.from_pretrained(BASE, quantization_config=BitsAndBytesConfig({_BITS[kept]}))"
+        note += f" it was trained on that base kept in {kept}, and is for that."
+    return f"""{note}
 
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {imports}
 
 tokenizer = AutoTokenizer.from_pretrained(BASE)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), ADAPTER)
+base = {base}
+model = PeftModel.from_pretrained(base, ADAPTER)
 ```
 
 With rankwise: `rankwise chat ADAPTER`."""
