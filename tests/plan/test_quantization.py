@@ -47,6 +47,29 @@ def test_what_contradicts_is_an_error(text: str, code: str, where: str, plan_of:
     assert [(p.code, p.where) for p in caught.value.problems if p.severity == "error"] == [(code, where)]
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("method: adalora\ntraining: {max_steps: 9}", "adalora-too-short"),
+        ("method: adalora\nquantization: nf4\ntraining: {max_steps: 20}", "not-with-adalora"),
+        ("method: adalora\nlora: {use_rslora: true}\ntraining: {max_steps: 20}", "not-with-adalora"),
+        ("method: adalora\nlora: {bias: all}\ntraining: {max_steps: 20}", "not-with-adalora"),
+        ("method: adalora\nlora: {init_lora_weights: pissa}\ntraining: {max_steps: 20}", "not-with-adalora"),
+    ],
+)
+def test_what_adalora_cannot_do_is_an_error(text: str, code: str, plan_of: PlanOf) -> None:
+    with pytest.raises(RecipeError) as caught:
+        plan_of(text)
+    assert code in [p.code for p in caught.value.problems if p.severity == "error"]
+
+
+def test_adalora_begins_half_as_high_again(plan_of: PlanOf, tiny_anatomy: Anatomy) -> None:
+    made = plan_of("method: adalora\nlora: {r: 6, target_modules: [q_proj]}\ntraining: {max_steps: 40}")
+    assert made["adalora.init_r"] == 9 and made["lora.r"] == 6
+    assert "from step 4 to step 28" in made.decisions["adalora.init_r"].reason
+    assert made.trainable_parameters == 2 * (9 * (32 + 32) + 9)
+
+
 def test_a_magnitude_for_each_output_is_counted(plan_of: PlanOf) -> None:
     lora, dora = (plan_of(f"method: {name}\nlora: {{target_modules: [q_proj, down_proj]}}") for name in ("lora", "dora"))
     assert dora.trainable_parameters - lora.trainable_parameters == 2 * (32 + 32)

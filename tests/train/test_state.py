@@ -55,7 +55,7 @@ def test_everything_comes_back(optim: str, make_model: MakeModel, tmp_path: Path
 
     other = make_model(seed=1)
     fresh = make_optimizer(trainable(other).values(), replace(OPTIM, optim=optim))
-    got, got_best = load_checkpoint(path, other, fresh)
+    got, got_best, _ = load_checkpoint(path, other, fresh)
     assert got == progress
     assert torch.equal(torch.rand(3), drawn)
     assert got_best is not None and all(torch.equal(got_best[name], best[name]) for name in best)

@@ -71,7 +71,7 @@ def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
         "base weights": f"`{record.base.identity.weights}`",
         "base kept in": {"none": "its own precision"}.get(record.base.quantization, record.base.quantization),
         "method": record.method,
-        "r": f"{facts.r}",
+        "r": _ranks(facts),
         "lora_alpha": f"{facts.config.get('lora_alpha')}",
         "on": f"{', '.join(leaves)} (layers: {len(facts.pairs)})",
         "parameters": f"{facts.parameters:,}",
@@ -83,6 +83,13 @@ def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
         "trained": f"{record.created} with {versions}",
     }
     return _table(["", ""], [[key, value] for key, value in rows.items()])
+
+
+def _ranks(facts: AdapterFacts) -> str:
+    ranks = [pair.r for pair in facts.pairs.values()]
+    if len(set(ranks)) == 1:
+        return f"{facts.r}"
+    return f"{min(ranks)} to {max(ranks)}, {sum(ranks) / len(ranks):.1f} on average"
 
 
 def _task(record: AdapterRecord) -> str:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from rankwise.model.quantize import dense_weight, is_dense
 
 
-class _FusedLora(torch.autograd.Function):
+class LowRank(torch.autograd.Function):
     """Inputs: x (..., in), layer of weight (out, in), bias (out) or None, A (r, in), B (out, r), scale, keep (..., in)
     or None.
 
@@ -97,11 +97,11 @@ def _fused_forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> tor
     if name in self.lora_variant:
         if dropping:  # PEFT then drops from the base's input too
             return type(self).forward(self, x)  # type: ignore[no-any-return]
-        direction = _FusedLora.apply(x, base, None, a, b, scale, None)
+        direction = LowRank.apply(x, base, None, a, b, scale, None)
         out = _Gain.apply(direction, self.lora_magnitude_vector[name].weight / _column_norms(base, a, b, scale))
         return out if base.bias is None else out + base.bias  # type: ignore[no-any-return]
     keep = torch.empty_like(x).bernoulli_(1 - dropout.p).div_(1 - dropout.p) if dropping else None
-    return _FusedLora.apply(x, base, base.bias, a, b, scale, keep)  # type: ignore[no-any-return]
+    return LowRank.apply(x, base, base.bias, a, b, scale, keep)  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

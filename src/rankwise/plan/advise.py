@@ -9,6 +9,7 @@ from rankwise.doctrine import Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import RecipeError, raise_if_errors
 from rankwise.facts import Anatomy, Machine, Measurement
 from rankwise.facts.counts import trainable_parameters
+from rankwise.plan.adalora import decide_schedule, initial_rank
 from rankwise.plan.capacity import judge_capacity
 from rankwise.plan.estimate import decide_checkpointing, estimate_memory, estimate_seconds
 from rankwise.plan.given import decide_data, decide_what
@@ -109,6 +110,7 @@ class _Advice:
         for key in _LENGTH:
             self._advised(key)
         steps = self._decide_steps()
+        decide_schedule(self.ledger, steps)
         for key in _OPTIMIZER:
             self._advised(key)
         self._decide_warmup()
@@ -325,7 +327,10 @@ class _Advice:
         modules = self.ledger.settled[TARGETS]
         assert isinstance(modules, list)
         r, bias = int(self.ledger.number("lora.r")), str(self.ledger.settled["lora.bias"])
-        return trainable_parameters(self.anatomy, str(self.ledger.settled["method"]), modules, r, bias)
+        method = str(self.ledger.settled["method"])
+        return trainable_parameters(
+            self.anatomy, method, modules, initial_rank(r) if method == "adalora" else r, bias
+        )
 
     def _plan(self, steps: int) -> Plan:
         modules = self.ledger.settled["lora.target_modules"]

@@ -16,7 +16,7 @@ EVALUATION_ROWS = 256
 """Most held-out rows that are looked at during training, spread over all; all are scored by `rankwise evaluate`."""
 
 
-TIMES = {"dora": 1.3, "nf4": 1.3, "int8": 1.3}
+TIMES = {"dora": 1.3, "adalora": 1.1, "nf4": 1.3, "int8": 1.3}
 """As long as plain LoRA on the base as it is, which is what was measured."""
 
 

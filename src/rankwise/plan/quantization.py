@@ -5,7 +5,7 @@ from __future__ import annotations
 from rankwise.plan.ledger import Ledger
 
 QUANTIZATIONS = ("none", "nf4", "int8")
-BUILT = {("lora", "none"), ("qlora", "nf4"), ("qlora", "int8"), *(("dora", kept) for kept in QUANTIZATIONS)}
+BUILT = {("lora", "none"), ("adalora", "none"), ("qlora", "nf4"), ("qlora", "int8"), *(("dora", kept) for kept in QUANTIZATIONS)}
 """Methods, and how the base is kept under each."""
 CHANGE_BASE = ("pissa", "olora")
 """Starts that write into the base's own weights (model/start)."""

@@ -129,7 +129,7 @@ class Recipe(Section):
     """The rows to learn from"""
     doctrine: Text = "rankwise"
     """The named body of advice that decides what is left to auto"""
-    method: Literal["auto", "lora", "qlora", "dora"] = "auto"
+    method: Literal["auto", "lora", "qlora", "dora", "adalora"] = "auto"
     """How the base is adapted"""
     adapter: Text | None = None
     """Continue training from this adapter folder"""

@@ -16,6 +16,7 @@ from rankwise.data.batch import split_evenly, steps
 from rankwise.data.render import Rendered
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog
+from rankwise.model.adalora import Allocator
 from rankwise.model.loss import mean_loss
 from rankwise.signals import Interrupted, Stop
 from rankwise.train.objectives import backward_sft
@@ -79,14 +80,15 @@ def train(
     stop: Stop,
     evaluate_start: bool = False,
     places: Sequence[str] = (),
+    allocator: Allocator | None = None,
 ) -> Finished:
     """Train `model` in place and leave it with the weights of its best held-out evaluation.
 
     With `evaluate_start` the weights that a new run begins with are evaluated too, so that a trained adapter that
     gets no better is kept as it was; a fresh adapter, which does nothing yet, needs no look. `places`: where each row
-    was written, to name the rows of a step that ruins the run.
+    was written, to name the rows of a step that ruins the run. `allocator`: of AdaLoRA, which prunes ranks on the way.
     """
-    loop = _Loop(model, rows, held_out, settings, optim, log, checkpoints, stop, places)
+    loop = _Loop(model, rows, held_out, settings, optim, log, checkpoints, stop, places, allocator)
     loop.begin(resume_from, evaluate_start)
     try:
         while (reason := loop.reason_to_end()) is None:
@@ -124,10 +126,11 @@ class _Loop:
         checkpoints: Path,
         stop: Stop,
         places: Sequence[str],
+        allocator: Allocator | None,
     ) -> None:
         self.model, self.rows, self.held_out = model, rows, held_out
         self.settings, self.optim, self.log, self.checkpoints = settings, optim, log, checkpoints
-        self.stop, self.places = stop, places
+        self.stop, self.places, self.allocator = stop, places, allocator
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(trainable(model), optim)
         self.progress = Progress()
@@ -171,6 +174,8 @@ class _Loop:
         batches = [[self.rows[i] for i in part] for part in parts]
         with self._undone_if_stopped(), _memory_advice(f"step {number}"):
             loss = backward_sft(self.model, batches, settings.shared_prefix, self.stop.check)
+            if self.allocator is not None:
+                self.allocator.regularise()
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, optim.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise NonFinite(
@@ -182,6 +187,8 @@ class _Loop:
             )
         with _memory_advice(f"step {number}"):
             self.optimizer.step()
+        if self.allocator is not None:
+            self.allocator.stepped(number)
         self.optimizer.zero_grad(set_to_none=True)
         if not torch.isfinite(torch.nn.utils.get_total_norm(self.parameters)):
             raise NonFinite(
@@ -214,11 +221,12 @@ class _Loop:
                 f"step {progress.step}: the held-out loss after it is {loss}, so the step ruined the weights; nothing "
                 "was saved since the last checkpoint. Lower training.learning_rate and train again",
             )
-        better = progress.best_loss is None or loss < progress.best_loss
+        keepable = self.allocator is None or self.allocator.is_final
+        better = keepable and (progress.best_loss is None or loss < progress.best_loss)
         if better:
             progress.best_loss, progress.best_step, progress.evaluations_since_best = loss, progress.step, 0
             self.best = snapshot(self.model)
-        else:
+        elif keepable:
             progress.evaluations_since_best += 1
         progress.evaluations += 1
         progress.evaluation_seconds += time.perf_counter() - began
@@ -309,7 +317,9 @@ class _Loop:
             raise
 
     def _load(self, checkpoint: Path) -> None:
-        self.progress, self.best = load_checkpoint(checkpoint, self.model, self.optimizer)
+        self.progress, self.best, more = load_checkpoint(checkpoint, self.model, self.optimizer)
+        if self.allocator is not None:
+            self.allocator.load(more)
         self.saved = checkpoint
 
     def _save_once(self) -> None:
@@ -318,7 +328,8 @@ class _Loop:
             self.log.write("checkpoint", {"step": self.progress.step, "path": saved.name})
 
     def _save(self) -> Path:
-        self.saved = save_checkpoint(self.checkpoints, self.model, self.optimizer, self.progress, self.best)
+        more = {} if self.allocator is None else self.allocator.state()
+        self.saved = save_checkpoint(self.checkpoints, self.model, self.optimizer, self.progress, self.best, more)
         self.log.sync()
         return self.saved
 

@@ -32,11 +32,13 @@ from rankwise.facts import (
     write_record,
 )
 from rankwise.files import clear_drafts, new_folder, read_json, write_json
+from rankwise.model.adalora import Allocator, attach_adalora
 from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
 from rankwise.model.load import TOLERANCE, load_base
 from rankwise.model.loss import target_losses
 from rankwise.model.start import keep_start, start_of, subtract_start
 from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
+from rankwise.plan.adalora import Schedule, schedule_of
 from rankwise.plan.quantization import BUILT, CHANGE_BASE
 from rankwise.signals import stop_on_signals
 from rankwise.train.loop import LN2, Finished, LoopSettings, train
@@ -74,6 +76,8 @@ class Settings:
     lora: LoraSettings
     optim: OptimSettings
     loop: LoopSettings
+    schedule: Schedule | None
+    """Of AdaLoRA."""
     adapter: str | None
     domain: str | None
     scorer: str
@@ -83,6 +87,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
     """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
     settings = read_plan(plan, corpus)
     adapted = open_model(settings, plan, base)
+    allocator = None if settings.schedule is None else Allocator(adapted, settings.schedule)
     start = start_of(adapted) if settings.lora.init_lora_weights in CHANGE_BASE else None
     if start is not None:
         keep_start(run / "start.safetensors", start, resume)
@@ -101,10 +106,11 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
                 stop,
                 evaluate_start=settings.adapter is not None,
                 places=[row.where for row in corpus.train],
+                allocator=allocator,
             )
         peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
-            _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start)
+            _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start, allocator)
             log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
         return Trained(finished, run / "adapter", peak)
     finally:
@@ -128,7 +134,13 @@ def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
     model = load_base(base.path, settings.dtype, settings.device, settings.quantization)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    if settings.adapter is None:
+    if settings.schedule is not None:
+        lora = settings.lora
+        targets = list(lora.target_modules)
+        adapted = attach_adalora(
+            model, targets, lora.lora_alpha, lora.lora_dropout, settings.schedule, settings.loop.seed
+        )
+    elif settings.adapter is None:
         adapted = attach_new(model, base.name, settings.lora, settings.loop.seed)
     else:
         torch.manual_seed(settings.loop.seed)
@@ -176,6 +188,11 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         seed=take.take("training.seed", int),
         on_nonfinite=_on_nonfinite(take),
     )
+    schedule = None
+    if take.value("method") == "adalora":
+        schedule = schedule_of(lora.r, loop.num_steps)
+        if take.take("adalora.init_r", int) != schedule.init_r:
+            raise PlanError(f"adalora.init_r: expected {schedule.init_r} for lora.r {lora.r}; was the plan edited?")
     settings = Settings(
         device=take.take("device", str),
         dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
@@ -185,6 +202,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         lora=lora,
         optim=optim,
         loop=loop,
+        schedule=schedule,
         adapter=take.take_optional("adapter", str),
         domain=take.take_optional("domain", str),
         scorer=take.take("scorer", str),
@@ -240,6 +258,7 @@ def _write_adapter(
     folder: Path,
     finished: Finished,
     start: dict[str, torch.Tensor] | None,
+    allocator: Allocator | None,
 ) -> None:
     request, progress, machine = corpus.request, finished.progress, read_machine()
     parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
@@ -247,6 +266,9 @@ def _write_adapter(
     with new_folder(folder) as draft:
         model.peft_config["default"].base_model_name_or_path = base.name
         model.save_pretrained(str(draft), save_embedding_layers=False)
+        if allocator is not None:
+            allocator.save_plain(draft)
+            _require_same_logits(model, draft, corpus, base, settings)
         if start is not None:
             subtract_start(draft, start)
             _require_same_logits(model, draft, corpus, base, settings)
