@@ -124,7 +124,9 @@ def test_disk(trainable: int) -> None:
     assert by_place.run == needed.checkpoints + needed.adapter
 
 
-def test_evaluation_holds_what_the_engine_lets_it_hold() -> None:
-    from rankwise.model.generate import BATCH_LOGITS, BATCH_TOKENS
+def test_constants_of_the_engine_are_the_engines() -> None:
+    """The plan may not import torch, so it has copies."""
+    from rankwise.model import blocks, generate, head
 
-    assert (EVALUATION_TOKENS, EVALUATION_LOGITS) == (BATCH_TOKENS, BATCH_LOGITS)
+    assert (EVALUATION_TOKENS, EVALUATION_LOGITS) == (generate.BATCH_TOKENS, generate.BATCH_LOGITS)
+    assert (planned.WEIGHTS_KEPT, planned.LOGITS_HELD) == (blocks.WEIGHTS_KEPT, head.LOGITS_HELD)

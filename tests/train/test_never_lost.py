@@ -169,6 +169,32 @@ def test_a_signal_during_a_save_lets_it_be_completed(
     assert equal(snapshot(resumed), snapshot(straight))
 
 
+def test_a_second_signal_during_a_save_stops_at_once_and_harms_nothing(
+    rows: Rows, make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = make_model(dropout=0.2)
+    run(straight, rows, tmp_path / "whole")
+    write, written = state.save_file, list[str]()
+
+    def write_and_interrupt(tensors: dict[str, torch.Tensor], file: Path) -> None:
+        write(tensors, file)
+        written.append(f"{file.parent.name}/{file.name}")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(state, "save_file", write_and_interrupt)
+            run(make_model(dropout=0.2), rows, tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(written) == 2  # the first signal lets the save go on, the second ends it
+    assert committed(tmp_path / "run" / "checkpoints") == []
+    resumed = make_model(dropout=0.2)
+    run(resumed, rows, tmp_path / "run", resume=True)
+    assert equal(snapshot(resumed), snapshot(straight))
+
+
 def test_a_run_whose_last_state_is_committed_trains_nothing_again(
     rows: Rows, make_model: MakeModel, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -100,26 +100,10 @@ def asked(row: Row, instruction: str | None) -> Row:
 def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: int) -> Corpus:
     """Read, split and render; every fault of every file and row at once as a DataError."""
     table, held = _read_both(request)
-    problems = list(table.problems) + (list(held.problems) if held else [])
-    if held is not None and held.shape != table.shape:
-        problems.append(
-            Problem(
-                "error",
-                "held-out-shape",
-                held.path,
-                f"these are {held.shape} rows and {table.path} has {table.shape} rows; both must be of one kind",
-            )
-        )
-        raise DataError(problems=problems)
-    if held is not None:
-        train, held_out = list(table.rows), list(held.rows)
-    else:
-        assert isinstance(request.held_out, float)
-        train, held_out = split_rows(table.rows, request.held_out, request.seed)
+    train, held_out, problems = _split(request, table, held)
     if request.max_length is not None and request.max_length > base_max_length:
         message = f"{request.max_length} is more than the {base_max_length} tokens the base takes; lower it"
         problems.append(Problem("error", "max-length-over-base", "data.max_length", message))
-
     sides = _fit_sides(renderer, train, held_out, request, base_max_length, problems)
     limit, instruction = sides.limit, sides.instruction
     train, rendered_train = sides.train.rows, sides.train.rendered
@@ -139,28 +123,7 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
         (*over, *held_over),
     )
     problems += inspection.problems
-    for row, shown in zip(train + held_out, rendered_train + rendered_held, strict=True):
-        if not shown.num_supervised:
-            problems.append(_fault(row, "nothing-supervised", "no token of it is trained on; is its answer empty?"))
-    if rendered_train and not any(r.stops for r in rendered_train):
-        problems.append(
-            Problem(
-                "error",
-                "stop-never-supervised",
-                request.train,
-                "no answer ends in a stop token under the base's chat template, so the model would never learn to "
-                f"stop; stop tokens known: {sorted(renderer.stop_ids) or 'none'} (eos_token_id)",
-            )
-        )
-    if not train or not held_out:
-        problems.append(
-            Problem(
-                "error",
-                "too-few-rows",
-                request.train,
-                f"{len(train)} training and {len(held_out)} held-out rows are left; both are needed",
-            )
-        )
+    problems += _untrainable(request.train, renderer, sides.train, sides.held_out)
     raise_data_errors(problems, request.train)
     return Corpus(
         request=request,
@@ -179,6 +142,34 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
         inspection=inspection,
         problems=tuple(problems),
     )
+
+
+def _split(request: CorpusRequest, table: Table, held: Table | None) -> tuple[list[Row], list[Row], list[Problem]]:
+    """Training and held-out rows, and the tables' problems. Raises DataError where the two are not of one kind."""
+    if held is None:
+        assert isinstance(request.held_out, float)
+        return *split_rows(table.rows, request.held_out, request.seed), list(table.problems)
+    problems = [*table.problems, *held.problems]
+    if held.shape != table.shape:
+        message = f"these are {held.shape} rows and {table.path} has {table.shape} rows; both must be of one kind"
+        raise DataError(problems=[*problems, Problem("error", "held-out-shape", held.path, message)])
+    return list(table.rows), list(held.rows), problems
+
+
+def _untrainable(file: str, renderer: Renderer, train: Fitted, held_out: Fitted) -> Iterator[Problem]:
+    """Rows without an answer, answers without an end, and too few rows."""
+    for row, shown in zip(train.rows + held_out.rows, train.rendered + held_out.rendered, strict=True):
+        if not shown.num_supervised:
+            yield _fault(row, "nothing-supervised", "no token of it is trained on; is its answer empty?")
+    if train.rendered and not any(shown.stops for shown in train.rendered):
+        message = (
+            "no answer ends in a stop token under the base's chat template, so the model would never learn to "
+            f"stop; stop tokens known: {sorted(renderer.stop_ids) or 'none'} (eos_token_id)"
+        )
+        yield Problem("error", "stop-never-supervised", file, message)
+    if not train.rows or not held_out.rows:
+        message = f"{len(train.rows)} training and {len(held_out.rows)} held-out rows are left; both are needed"
+        yield Problem("error", "too-few-rows", file, message)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Norms and gated activations as single autograd functions, on a base whose own modules compute the same.
+"""Norms, gated activations and rotary positions as single autograd functions, on a base that computes the same.
 
 The modules of transformers leave a dozen tensors for the backward pass and as many passes over memory; these leave the
 inputs. A module is recognised by what it has and then by what it computes: one of each class is run beside its
@@ -7,6 +7,7 @@ replacement, and a class that gives something else keeps its own forward.
 
 from __future__ import annotations
 
+import sys
 from types import MethodType
 from typing import Any
 
@@ -18,7 +19,7 @@ PROBED_TOKENS = 4
 
 
 class _RmsNorm(torch.autograd.Function):
-    """x (..., n), weight (n), frozen: weight * (x / rms(x)), the quotient rounded to x's dtype first."""
+    """x (..., n), weight (n), frozen: weight * (x / rms(x)), rounded to x's dtype at the end."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
@@ -28,13 +29,13 @@ class _RmsNorm(torch.autograd.Function):
         inverse = inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(x, weight, inverse)
-        return wide.mul_(inverse).to(x.dtype).mul_(weight)
+        return wide.mul_(inverse).mul_(weight.to(exact)).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight, inverse = ctx.saved_tensors
         normed = x.to(inverse.dtype, copy=True).mul_(inverse)
-        above = (grad * weight).to(inverse.dtype, copy=True)
+        above = grad.to(inverse.dtype, copy=True).mul_(weight.to(inverse.dtype))
         mean = torch.linalg.vecdot(above, normed).div_(x.shape[-1]).unsqueeze(-1)
         return above.addcmul_(normed, mean, value=-1).mul_(inverse).to(x.dtype), None, None
 
@@ -52,6 +53,36 @@ class _Gated(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         gate, opened, up = ctx.saved_tensors
         return torch.ops.aten.silu_backward(grad * up, gate), grad * opened
+
+
+class _Rotary(torch.autograd.Function):
+    """x (..., T, D) turned by cos and sin (1, T, D), whose halves are alike: two passes over x instead of five."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin, 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        cos, sin = ctx.saved_tensors
+        return _turned(grad, cos, sin, -1), None, None
+
+
+def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, way: int) -> torch.Tensor:
+    half = x.shape[-1] // 2
+    out = torch.mul(x, cos)
+    out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-way)
+    out[..., half:].addcmul_(x[..., :half], sin[..., half:], value=way)
+    return out
+
+
+def _rotate(
+    q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As transformers' function of that name: q and k (1, heads, T, D), cos and sin (1, T, D)."""
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    return _Rotary.apply(q, cos, sin), _Rotary.apply(k, cos, sin)
 
 
 def _norm_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
@@ -109,6 +140,38 @@ def fuse_elementwise(model: nn.Module) -> int:
                 module.forward = MethodType(forward, module)
                 fused += 1
     return fused
+
+
+ROTARY = "apply_rotary_pos_emb"
+
+
+@torch.no_grad()
+def fuse_rotary(model: nn.Module) -> bool:
+    """Let the file of transformers that `model`'s class is in turn queries and keys by `_rotate`, if it is the same.
+
+    As kernel libraries do, this changes the function for all models of that file in this process.
+    """
+    home = sys.modules[type(model).__module__]
+    own = getattr(home, ROTARY, None)
+    if own is None or own is _rotate:
+        return own is _rotate
+    generator = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(1, heads, PROBED_TOKENS, 8, generator=generator) for heads in (2, 1))
+    angles = torch.randn(1, PROBED_TOKENS, 4, generator=generator).repeat(1, 1, 2)
+    cos, sin = angles.cos(), angles.sin()
+    try:
+        pairs = zip(own(q, k, cos, sin), _rotate(q, k, cos, sin), strict=True)
+        same = all(torch.allclose(*pair, atol=1e-6) for pair in pairs)
+    except (TypeError, ValueError, RuntimeError):  # it takes or gives something else
+        return False
+    try:  # one that turns a part of each head alone does more than ours
+        own(q.repeat(1, 1, 1, 2), k.repeat(1, 1, 1, 2), cos, sin)
+        return False
+    except RuntimeError:
+        pass
+    if same:
+        setattr(home, ROTARY, _rotate)
+    return same
 
 
 @torch.no_grad()

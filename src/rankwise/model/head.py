@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from rankwise.model.hidden import last_hidden, near, probe_ids
 from rankwise.model.packing import Packing
 
 LOGITS_HELD = 1 << 23
@@ -88,20 +89,13 @@ def _probe_head(base: Any) -> bool:
     head = base.get_output_embeddings()
     if head is None or base.base_model is base:
         return False
-    device = next(base.parameters()).device
-    packing = Packing([4], device=device)
-    inputs = {
-        "input_ids": torch.arange(2, 6, device=device)[None],
-        "position_ids": packing.positions(),
-        "packing": packing,
-        "use_cache": False,
-    }
+    ids, packing = probe_ids(base, 4), Packing([4], device=base.device)
     training = base.training
     base.eval()
     try:
-        expected = base(**inputs).logits.float()
-        got = head(base.base_model(**inputs).last_hidden_state).float()
+        inputs = {"position_ids": packing.positions(), "packing": packing, "use_cache": False}
+        expected = base(input_ids=ids[None], **inputs).logits[0]
+        got = head(last_hidden(base, ids, packing))
     finally:
         base.train(training)
-    step = torch.finfo(next(base.parameters()).dtype).eps
-    return got.shape == expected.shape and bool((got - expected).norm() <= TOLERANCE * step * expected.norm())
+    return near(got, expected, TOLERANCE)

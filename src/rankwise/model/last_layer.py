@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rankwise.model.hidden import last_hidden, near, probe_ids
 from rankwise.model.packing import Packing
 
 PARTS = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
@@ -31,8 +32,7 @@ def trim_last_layer(model: Any) -> bool:
     expected = _probe(model)
     last.forward = MethodType(_trimmed_forward, last)
     got = _probe(model)
-    step = torch.finfo(expected.dtype).eps
-    if got.shape == expected.shape and bool((got - expected).norm() <= TOLERANCE * step * expected.norm()):
+    if near(got, expected, TOLERANCE):
         return True
     del last.forward
     return False
@@ -67,9 +67,5 @@ def _only(module: nn.Module, wanted: torch.Tensor) -> Iterator[None]:
 @torch.no_grad()
 def _probe(model: Any) -> torch.Tensor:
     """Last hidden states of two of the tokens of two packed rows."""
-    wanted = torch.tensor([2, 8], device=model.device)
-    packing = Packing([4, 6], device=model.device, wanted=wanted)
-    ids = torch.arange(2, 12, device=model.device)[None]
-    out = model.base_model(input_ids=ids, position_ids=packing.positions(), packing=packing, use_cache=False)
-    hidden: torch.Tensor = out.last_hidden_state[0]
-    return hidden if packing.selected else hidden.index_select(0, wanted)
+    packing = Packing([4, 6], device=model.device, wanted=torch.tensor([2, 8], device=model.device))
+    return last_hidden(model, probe_ids(model, 10), packing)

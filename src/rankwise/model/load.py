@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from rankwise.errors import BaseError
 from rankwise.model.attention import IMPLEMENTATION
-from rankwise.model.elementwise import fuse_elementwise
+from rankwise.model.elementwise import fuse_elementwise, fuse_rotary
 from rankwise.model.head import has_plain_head
 from rankwise.model.last_layer import trim_last_layer
 from rankwise.model.packing import Packing
@@ -80,6 +80,7 @@ def load_base(folder: Path, dtype: str, device: str, quantization: str = "none")
     model.eval()
     _require_packing(model, folder, TOLERANCE[dtype])
     fuse_elementwise(model)
+    fuse_rotary(model)
     trim_last_layer(model)
     has_plain_head(model)  # looked at once, here, so that no step of training has to
     return model

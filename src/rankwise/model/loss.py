@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from rankwise.data.batch import Batch, pack
 from rankwise.data.render import Rendered
 from rankwise.model.head import has_plain_head, head_losses
+from rankwise.model.hidden import last_hidden
 from rankwise.model.packing import Packing
 
 
@@ -34,18 +35,13 @@ def target_losses(model: nn.Module, batch: Batch) -> torch.Tensor:
     fill = -len(batch.ids) % STRIDE
     lengths = [*batch.lengths, fill] if fill else batch.lengths  # a row that no one looks at
     packing = Packing(lengths, batch.prefix, device=device, wanted=at if plain else None)
-    inputs = {
-        "input_ids": torch.tensor([batch.ids + [0] * fill], device=device),
-        "position_ids": packing.positions(),
-        "packing": packing,
-        "use_cache": False,
-    }
-    if not plain:
-        logits = model(**inputs, logits_to_keep=at).logits[0]
-        return F.cross_entropy(logits.float(), targets, reduction="none")
-    hidden = base.base_model(**inputs).last_hidden_state[0]
-    hidden = hidden if packing.selected else hidden.index_select(0, at)
-    return head_losses(base.get_output_embeddings(), hidden, targets)
+    ids = torch.tensor(batch.ids + [0] * fill, device=device)
+    if plain:
+        return head_losses(base.get_output_embeddings(), last_hidden(base, ids, packing), targets)
+    logits = model(
+        input_ids=ids[None], position_ids=packing.positions(), packing=packing, logits_to_keep=at, use_cache=False
+    ).logits[0]
+    return F.cross_entropy(logits.float(), targets, reduction="none")
 
 
 @torch.no_grad()

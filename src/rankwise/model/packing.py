@@ -22,8 +22,8 @@ import torch
 
 from rankwise.model.blocks import Block, Layout, attend_blocks
 
-QUERIES = 128
-"""Most queries of a row in one block: a longer row is cut, and each block's keys end with its queries."""
+QUERIES = 64
+"""Most queries of a row in one block: a longer row is cut, and each block's keys end with its queries. docs/log.md."""
 STRIDE = 8
 """Blocks are laid out for a multiple of so many queries, for oneDNN keeps 0.7 MB for each shape of product it meets."""
 SCORES = 1 << 20
