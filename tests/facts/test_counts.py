@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from rankwise.facts.base import Anatomy, read_anatomy
 from rankwise.facts.counts import METHODS, trainable_parameters
@@ -116,6 +118,37 @@ def test_lora_on_the_head(kind, anatomy_of):
     counted = trainable_parameters(anatomy, "lora", [query, "lm_head"], 3)
     assert counted == peft_counts(kind, LoraConfig(r=3, target_modules=[query, "lm_head"]))
     assert counted - trainable_parameters(anatomy, "lora", [query], 3) == 3 * (32 + 64)
+
+
+KINDS = ("llama", "llama-biased", "qwen2", "qwen3", "gemma3", "phi3", "gpt2", "gpt_neox", "opt", "t5")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_ranks_by_patterns_in_some_layers(data, anatomy_of):
+    """Any names, layer numbers and patterns: PEFT trains as many parameters as are counted."""
+    from peft import LoraConfig
+
+    kind, method = data.draw(st.sampled_from(KINDS)), data.draw(st.sampled_from(["lora", "dora"]))
+    anatomy = anatomy_of(kind)
+    linear = [m for m in anatomy.modules if m.reachable]
+    names = st.sampled_from(sorted({end for m in linear for end in (m.leaf, m.path)}))
+    modules = data.draw(st.lists(names, min_size=1, max_size=4, unique=True))
+    layers = data.draw(st.none() | st.lists(st.integers(0, 1), min_size=1, max_size=2))
+    patterns = names | st.sampled_from([r".*\.0\..*", r".*\.1\.(self_attn|attn)\..*", "[qk]_proj", "_proj", ".*"])
+    ranks = data.draw(st.dictionaries(patterns, st.integers(1, 9), max_size=4))
+    bias = data.draw(st.sampled_from(["none", "lora_only"]))
+    counted = trainable_parameters(anatomy, method, modules, 3, bias, rank_pattern=ranks, layers=layers)
+    assume(anatomy.targeted(modules, layers))
+    config = LoraConfig(
+        r=3,
+        target_modules=modules,
+        bias=bias,
+        use_dora=method == "dora",
+        layers_to_transform=layers,
+        rank_pattern=ranks,
+    )
+    assert counted == peft_counts(kind, config)
 
 
 @pytest.mark.parametrize("kind", MIXTURES)

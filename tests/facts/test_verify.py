@@ -104,6 +104,14 @@ def test_a_rank_pattern_is_followed(tiny, tiny_model, tmp_path):
     assert codes(verify_adapter(folder)) == ["adapter-rank"]
 
 
+def test_patterns_that_peft_cannot_read_are_named(tiny_model, tmp_path):
+    folder = save_adapter(tiny_model("llama"), tmp_path / "adapter")
+    edit_config(folder, rank_pattern={"q_proj(": 4}, alpha_pattern={"*": 1, "v_proj": 2})
+    problems = verify_adapter(folder)
+    assert codes(problems) == ["adapter-config", "adapter-config"]
+    assert "'q_proj('" in problems[0].message and "alpha_pattern in its config: '*'" in problems[1].message
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_not_finite_is_found_in_every_dtype(dtype, tiny_model, tmp_path):
     folder = save_adapter(tiny_model("llama"), tmp_path / "adapter", dtype=dtype)

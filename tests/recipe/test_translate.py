@@ -284,12 +284,21 @@ def test_an_adapters_own_config_says_its_settings_and_no_more() -> None:
 def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
     config = {
         **{"peft_type": "ADALORA", "task_type": "SEQ_CLS", "base_model_name_or_path": "org/base", "use_dora": True},
-        **{"target_modules": "model\\.layers\\.\\d+\\..*", "modules_to_save": ["score"], "rank_pattern": {"q_proj": 2}},
+        **{"target_modules": "model\\.layers\\.\\d+\\..*", "modules_to_save": ["score"]},
         **{"init_lora_weights": "pissa", "revision": "main", "target_parameters": ["experts.down_proj"]},
     }
     made = draft(json.dumps(config, indent=1))
     assert values(made) == {"model": "org/base"}
     assert left(made).keys() == config.keys() - {"base_model_name_or_path"}
+
+
+def test_patterns_get_this_bases_names_and_expressions_stay(base_of: BaseOf) -> None:
+    ranks = {"q_lin": 2, "layers.0.self_attn.k_proj": 4, "out_lin": 8, "nowhere": 16, r".*\.mlp\..*": 32}
+    made = draft(json.dumps({"peft_type": "LORA", "rank_pattern": ranks}, indent=1), base_of("llama"))
+    assert list(values(made)["lora.rank_pattern"].items()) == [
+        *(("q_proj", 2), ("layers.0.self_attn.k_proj", 4), ("o_proj", 8), (r".*\.mlp\..*", 32))
+    ]
+    assert [(item.key, item.value, item.where) for item in made.left_out] == [("rank_pattern.nowhere", 16, "f.yml:7")]
 
 
 # -- single keys
@@ -326,6 +335,11 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
         ("lora_rank: 8\ninit_A: gaussian", "lora.init_lora_weights", "gaussian"),
         ("lora_rank: 8\ninit_B: zero", "lora.init_lora_weights", True),
         ("peft_type: LORA\ntarget_modules: all-linear", "lora.target_modules", "all-linear"),
+        ("lora_r: 8\npeft_layers_to_transform: [0, 3]", "lora.layers_to_transform", [0, 3]),
+        ("peft_type: LORA\nlayers_to_transform: 5", "lora.layers_to_transform", [5]),
+        ("peft_type: LORA\nrank_pattern: {q_proj: 2, '.*\\.0\\..*': 4}", "lora.rank_pattern", {"q_proj": 2, r".*\.0\..*": 4}),
+        ("peft_type: LORA\nalpha_pattern: {q_proj: 2}", "lora.alpha_pattern", {"q_proj": 2}),
+        ("lora: {rank_pattern: {q_proj: 2}, layers_to_transform: [1]}", "lora.rank_pattern", {"q_proj": 2}),
         ("training: {early_stopping_patience: null}\nlora: {r: 2}", "training.early_stopping_patience", None),
         ("lora: {r: 2}\ndomain: legal", "domain", "legal"),
     ],
@@ -372,6 +386,10 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
         ("lora_rank: 8\ninit_A: uniform\ninit_B: normal", "init_B", "f.yml:3", "starts at zero"),
         ("lora_rank: 8\ninit_A: uniform\ninit_B: normal", "init_A", "f.yml:2", "would not start as the base"),
         ("lora_rank: 8\nlr_multiplier: 10", "lr_multiplier", "f.yml:2", "hidden size"),
+        ("peft_type: LORA\nlayers_to_transform: [0]\nlayers_pattern: h", "layers_pattern", "f.yml:3", "first number"),
+        ("peft_type: LORA\nexclude_modules: [k_proj]", "exclude_modules", "f.yml:2", "lora.target_modules"),
+        ("peft_type: LORA\nrank_pattern:\n  'a(': 8", "rank_pattern", "f.yml:2", "no regular expression"),
+        ("peft_type: LORA\nrank_pattern: 8", "rank_pattern", "f.yml:2", "a mapping from patterns"),
         ("lora: {r: 2, rank: 3}", "lora.rank", "f.yml:1", "did you mean lora.r?"),
         ("lora: {r: 2}\ntraining: 5", "training", "f.yml:2", "keys, not a value"),
         ("lora: {r: 2}\nwhatever: {a: 1}", "whatever", "f.yml:2", "unknown key"),

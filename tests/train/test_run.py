@@ -39,6 +39,9 @@ VALUES: dict[str, object] = {
     "lora.bias": "none",
     "lora.use_rslora": False,
     "lora.init_lora_weights": True,
+    "lora.layers_to_transform": None,
+    "lora.rank_pattern": None,
+    "lora.alpha_pattern": None,
     "training.learning_rate": 0.01,
     "training.weight_decay": 0.0,
     "training.optim": "adamw_torch",
@@ -90,7 +93,13 @@ def make_plan(base: Path, corpus: Corpus, **changes: object) -> Plan:
     return Plan(
         decisions={key: Decision(value=value, reason="", source="test") for key, value in values.items()},
         trainable_parameters=trainable_parameters(
-            anatomy, str(values["method"]), TARGETS, 4, str(values["lora.bias"])
+            anatomy,
+            str(values["method"]),
+            TARGETS,
+            4,
+            str(values["lora.bias"]),
+            rank_pattern=values["lora.rank_pattern"],
+            layers=values["lora.layers_to_transform"],
         ),
         total_parameters=anatomy.total_parameters,
         capacity=Capacity(status="AMPLE", message="", capacity_bits=1, required_bits=1, suggested_rank=1),
@@ -208,6 +217,7 @@ def test_a_signal_ends_the_step_and_resuming_gives_the_same_file(
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
+RANKS = {r"layers\.1\..*v_proj": 6, "v_proj": 1, r".*\.0\.mlp\.down_proj": 2}
 WAYS: dict[str, dict[str, object]] = {
     "dora": {"method": "dora"},
     "dora without dropout": {"method": "dora", "lora__lora_dropout": 0.0},
@@ -217,6 +227,9 @@ WAYS: dict[str, dict[str, object]] = {
     "pissa": {"lora__init_lora_weights": "pissa"},
     "olora": {"lora__init_lora_weights": "olora"},
     "lora+": {"training__loraplus_lr_ratio": 4.0},
+    "one layer": {"lora__layers_to_transform": [1]},
+    "ranks and alphas": {"lora__rank_pattern": RANKS, "lora__alpha_pattern": {"v_proj": 12.5}},
+    "ranks from pissa": {"lora__init_lora_weights": "pissa", "lora__rank_pattern": RANKS, "lora__use_rslora": True},
 }
 
 
@@ -247,6 +260,25 @@ def test_every_way_of_lora_resumes_to_the_same_file_and_is_opened_as_it_was_trai
     with torch.no_grad():
         losses = torch.cat([target_losses(opened.model, pack([row], False)) for row in corpus.held_out_rendered])
     assert float(losses.mean()) == pytest.approx(min(e["loss"] for e in held_out), rel=1e-3)
+
+
+def test_patterns_are_saved_in_the_order_in_which_they_were_trained(
+    tiny_base: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    """PEFT sorts them when it saves, and takes the first that matches when it loads."""
+    ranks = {r"layers\.1\..*v_proj": 6, "[qv]_proj": 2}
+    done = train(tiny_base, corpus, tmp_path / "run", lora__rank_pattern=ranks)
+    config = json.loads((done.adapter / "adapter_config.json").read_text())
+    assert list(config["rank_pattern"].items()) == list(ranks.items())
+    found = {module.removeprefix("model."): pair.r for module, pair in read_adapter(done.adapter).pairs.items()}
+    assert found == {
+        **{"layers.0.self_attn.q_proj": 2, "layers.0.self_attn.v_proj": 2, "layers.0.mlp.down_proj": 4},
+        **{"layers.1.self_attn.q_proj": 2, "layers.1.self_attn.v_proj": 6, "layers.1.mlp.down_proj": 4},
+    }
+    again = train(tiny_base, corpus, tmp_path / "again", adapter=str(done.adapter), lora__rank_pattern=ranks)
+    assert verify_adapter(again.adapter, identify_base(tiny_base), read_anatomy(tiny_base)) == []
+    config = json.loads((again.adapter / "adapter_config.json").read_text())
+    assert list(config["rank_pattern"]) == list(ranks)
 
 
 def test_methods_and_quantizations_that_contradict_each_other_train_nothing(

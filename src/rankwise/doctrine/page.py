@@ -277,10 +277,10 @@ def _shown(value: Value, situation: Situation) -> str:
         return f"{value:g}"
     if not isinstance(value, list):
         return str(value)
-    every = situation.projections
-    if not set(every) <= set(value):
-        return " ".join(value)
-    return " ".join([f"all {len(every)} projections", *(f"+ {name}" for name in value if name not in every)])
+    every, names = situation.projections, [str(name) for name in value]
+    if not set(every) <= set(names):
+        return " ".join(names)
+    return " ".join([f"all {len(every)} projections", *(f"+ {name}" for name in names if name not in every)])
 
 
 def _table(header: list[str], rows: Iterable[Iterable[object]]) -> str:

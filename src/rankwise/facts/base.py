@@ -33,6 +33,7 @@ from rankwise.facts.modules import (
 )
 from rankwise.facts.settings import ConfigFault
 from rankwise.facts.shapes import RENAMED, TRANSPOSED, weights_from_config
+from rankwise.recipe.patterns import value_at
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
 Task = Literal["causal_lm", "seq_cls", "seq_2_seq_lm"]
@@ -152,30 +153,40 @@ class Anatomy:
                 absent.append(name)
         return Targets(tuple(dict.fromkeys(found)), tuple(absent), expanded, tuple(unreachable))
 
-    def targeted(self, modules: Iterable[str]) -> tuple[Module, ...]:
-        """The linear layers that these target names put an adapter on."""
+    def targeted(self, modules: Iterable[str], layers: Collection[int] | None = None) -> tuple[Module, ...]:
+        """The linear layers that these target names put an adapter on; `layers`: in those of these numbers alone."""
         names = tuple(modules)
-        return tuple(m for m in self.modules if m.reachable and any(m.matches(name) for name in names))
+        return tuple(m for m in self.modules if m.reachable and any(m.targeted_by(name, layers) for name in names))
 
     def targeted_experts(self, parameters: Iterable[str]) -> tuple[ExpertParameter, ...]:
         """The fused experts that these names of `target_parameters` put an adapter on."""
         names = tuple(parameters)
         return tuple(p for p in self.expert_parameters if any(p.matches(name) for name in names))
 
-    def trainable_parameters(self, modules: Iterable[str], r: int, bias: str = "none") -> int:
+    def trainable_parameters(
+        self,
+        modules: Iterable[str],
+        r: int,
+        bias: str = "none",
+        rank_pattern: Mapping[str, int] | None = None,
+        layers: Collection[int] | None = None,
+    ) -> int:
         """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains; of the adapter
-        alone, without `classifier_parameters`."""
-        layers = self.targeted(modules)
-        count = sum(r * (m.in_features + m.out_features) for m in layers)
+        alone, without `classifier_parameters`. `rank_pattern`: other ranks than `r`, by PEFT's patterns."""
+        adapted, ranks = self.targeted(modules, layers), rank_pattern or {}
+        count = sum(value_at(ranks, m.path, r) * (m.in_features + m.out_features) for m in adapted)
         if bias == "all":
             return count + self.bias_parameters
         if bias == "lora_only":
-            return count + sum(m.out_features for m in layers if m.has_bias)
+            return count + sum(m.out_features for m in adapted if m.has_bias)
         return count
 
-    def expert_trainable_parameters(self, parameters: Iterable[str], r: int) -> int:
+    def expert_trainable_parameters(
+        self, parameters: Iterable[str], r: int, rank_pattern: Mapping[str, int] | None = None
+    ) -> int:
         """r * (in + out) for every expert of the fused parameters that `target_parameters` names."""
-        return sum(r * p.experts * (p.in_features + p.out_features) for p in self.targeted_experts(parameters))
+        experts, ranks = self.targeted_experts(parameters), rank_pattern or {}
+        return sum(value_at(ranks, p.path, r) * p.experts * (p.in_features + p.out_features) for p in experts)
 
 
 def read_anatomy(path: Path, name: str = "") -> Anatomy:

@@ -70,6 +70,15 @@ class Module:
         """PEFT's own rule: the path, or a dotted end of it."""
         return self.path == name or self.path.endswith("." + name)
 
+    @property
+    def layer(self) -> int | None:
+        """The number of the layer it lies in, the first in its path; None: outside of all, as the head is."""
+        return next((int(part) for part in self.path.split(".") if part.isdecimal()), None)
+
+    def targeted_by(self, name: str, layers: Collection[int] | None = None) -> bool:
+        """Whether PEFT takes `name` for it under `layers_to_transform`, which a path in full is not held against."""
+        return self.matches(name) and (layers is None or self.path == name or self.layer in layers)
+
     def inside(self, container: str) -> bool:
         return f".{container}." in f".{self.path}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from rankwise.facts.base import Anatomy
 from rankwise.facts.folder import PICKLES
 from rankwise.facts.header import Tensor, looks_like_header, read_values
 from rankwise.facts.identity import BaseIdentity, compare_identity
+from rankwise.recipe.patterns import PatternError, compiled, value_at
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 SHOWN = 3
@@ -33,7 +33,8 @@ def verify_adapter(path: Path, identity: BaseIdentity | None = None, anatomy: An
     except AdapterError as error:
         return [*problems, *error.problems]
     problems += _check_names(facts)
-    problems += _check_ranks(facts)
+    unreadable = list(_check_patterns(facts))
+    problems += unreadable or _check_ranks(facts)
     problems += _check_values(facts)
     if anatomy is not None:
         problems += _check_shapes(facts, anatomy)
@@ -86,6 +87,17 @@ def _check_names(facts: AdapterFacts) -> Iterator[Problem]:
         yield _error("adapter-unpaired", facts.path, f"without a partner of two dimensions: {_some(alone)}")
 
 
+def _check_patterns(facts: AdapterFacts) -> Iterator[Problem]:
+    """PEFT can read the patterns of ranks and alphas."""
+    for key in ("rank_pattern", "alpha_pattern"):
+        patterns = facts.config.get(key) or {}
+        for pattern in patterns if isinstance(patterns, dict) else ():
+            try:
+                compiled(pattern)
+            except PatternError as fault:
+                yield _error("adapter-config", facts.path, f"{key} in its config: {pattern!r} is {fault}")
+
+
 def _check_ranks(facts: AdapterFacts) -> Iterator[Problem]:
     """A and B agree with each other, and with the rank that the config claims."""
     torn = [f"{module} (A {p.a.shape}, B {p.b.shape})" for module, p in facts.pairs.items() if p.b.shape[1] != p.r]
@@ -101,15 +113,9 @@ def _check_ranks(facts: AdapterFacts) -> Iterator[Problem]:
 
 
 def _claimed_rank(config: Mapping[str, object], module: str) -> object:
-    """PEFT's rule: the first `rank_pattern` whose key matches the end of the module's path, else `r`."""
+    """By PEFT's rule: what the first of `rank_pattern` says that matches the module's path, else `r`."""
     patterns = config.get("rank_pattern")
-    for pattern, rank in patterns.items() if isinstance(patterns, dict) else ():
-        try:
-            if re.fullmatch(rf"(.*\.)?({pattern})", module):
-                return rank
-        except re.error:
-            return f"unreadable pattern {pattern!r}"
-    return config.get("r")
+    return value_at(patterns if isinstance(patterns, dict) else {}, module, config.get("r"))
 
 
 def _check_values(facts: AdapterFacts) -> Iterator[Problem]:

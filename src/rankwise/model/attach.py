@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,6 +26,9 @@ class LoraSettings:
     use_rslora: bool
     init_lora_weights: bool | str
     use_dora: bool = False
+    layers_to_transform: Sequence[int] | None = None
+    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
 
 
 def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, seed: int) -> PeftModel:
@@ -34,13 +37,16 @@ def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, s
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.r,
-        lora_alpha=_whole(settings.lora_alpha),  # type: ignore[arg-type]  # PEFT computes with floats as well
+        lora_alpha=whole(settings.lora_alpha),  # type: ignore[arg-type]  # PEFT computes with floats as well
         lora_dropout=settings.lora_dropout,
         target_modules=list(settings.target_modules),
         bias=settings.bias,  # type: ignore[arg-type]
         use_rslora=settings.use_rslora,
         init_lora_weights=settings.init_lora_weights,  # type: ignore[arg-type]
         use_dora=settings.use_dora,
+        layers_to_transform=None if settings.layers_to_transform is None else list(settings.layers_to_transform),
+        rank_pattern=dict(settings.rank_pattern),
+        alpha_pattern={pattern: whole(alpha) for pattern, alpha in settings.alpha_pattern.items()},
     )
     adapted = get_peft_model(model, config)
     config.base_model_name_or_path = base_name
@@ -48,7 +54,7 @@ def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, s
     return adapted  # type: ignore[return-value]
 
 
-def _whole(number: float) -> float:
+def whole(number: float) -> float:
     """32.0 as 32: some servers read lora_alpha as an integer."""
     return int(number) if number == int(number) else number
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from rankwise.doctrine import Value
 from rankwise.errors import AdapterError, Problem, raise_if_errors
 from rankwise.facts import Anatomy, BaseIdentity, read_adapter, verify_adapter
+from rankwise.plan.adapted import ALPHAS, LAYERS, RANKS, TARGETS
 
 _BEYOND = (
-    "alpha_pattern",
     "exclude_modules",
-    "layers_to_transform",
+    "layers_pattern",
     "modules_to_save",
-    "rank_pattern",
     "target_parameters",
     "trainable_token_indices",
 )
@@ -41,7 +40,8 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     facts = read_adapter(folder)
     config, record = facts.config, facts.record
     kept = "none" if record is None else record.base.quantization
-    targets, start = config.get("target_modules"), config.get("init_lora_weights", True)
+    targets, layers = config.get("target_modules"), config.get("layers_to_transform")
+    start = config.get("init_lora_weights", True)
     beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key)]
     if not isinstance(targets, list):
         beyond.append(f"target_modules: {targets}")
@@ -53,9 +53,12 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     values: dict[str, Value] = {
         "method": "dora" if config.get("use_dora") else "lora" if kept == "none" else "qlora",
         "quantization": kept,
-        "lora.target_modules": targets,
+        TARGETS: targets,
+        LAYERS: [layers] if isinstance(layers, int) else layers or None,
         "lora.r": config["r"],
+        RANKS: config.get("rank_pattern") or None,
         "lora.lora_alpha": config["lora_alpha"],
+        ALPHAS: config.get("alpha_pattern") or None,
         "lora.lora_dropout": config.get("lora_dropout", 0.0),
         "lora.bias": config.get("bias", "none"),
         "lora.use_rslora": config.get("use_rslora", False),

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rankwise.doctrine import Situation, Value
 from rankwise.facts import Anatomy, Machine, Module
+from rankwise.plan.adapted import TARGETS, layer_numbers, target_names
 from rankwise.plan.prepare import Prepared
 from rankwise.recipe import Recipe
-
-TARGETS = "lora.target_modules"
 
 
 def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, settled: Mapping[str, Value]) -> Situation:
@@ -27,7 +26,7 @@ def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, set
         longest_row=corpus.max_length,
         settled=settled,
         roles=names_by_role(anatomy),
-        count_per_rank=lambda names: anatomy.trainable_parameters(names, 1),
+        count_per_rank=lambda names: anatomy.trainable_parameters(names, 1, layers=layer_numbers(settled)),
         num_layers=anatomy.num_layers,
         model_type=anatomy.model_type,
         architecture=anatomy.architecture,
@@ -74,7 +73,7 @@ def names_by_role(anatomy: Anatomy) -> dict[str, tuple[str, ...]]:
 
 def said_as(key: str, value: Value, anatomy: Anatomy) -> Value:
     """A doctrine's value in the plan's words: target names as short as they can be."""
-    return short_targets(anatomy, value) if key == TARGETS and isinstance(value, list) else value
+    return short_targets(anatomy, target_names(value)) if key == TARGETS and isinstance(value, list) else value
 
 
 def short_targets(anatomy: Anatomy, names: Sequence[str]) -> list[str]:

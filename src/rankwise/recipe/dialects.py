@@ -120,7 +120,6 @@ _TEMPLATE = "rows are rendered by the base's own chat template"
 _FOLDER = "a run is one folder: give --output to rankwise train"
 _METRICS = "metrics stay in the run folder"
 _ONE_DEVICE = "this build trains in one process on one device"
-_LAYERS = "every layer of a named kind is adapted alike"
 _WHOLE = "nothing but the adapter (and biases, by lora.bias) is trained"
 _DTYPE = "the base is kept in bfloat16 or float32 (training.bf16), the adapter in float32"
 _OBJECTIVE = "this build learns from answers alone (objective: sft)"
@@ -141,8 +140,8 @@ WHY: Mapping[str, str] = {
     **dict.fromkeys(("report_to", "use_tensorboard", "use_swanlab", "use_comet", "use_mlflow", "use_wandb"), _METRICS),
     **dict.fromkeys(("deepspeed", "fsdp", "fsdp_config", "ddp_timeout", "tensor_parallel_size"), _ONE_DEVICE),
     **dict.fromkeys(("device_map", "max_memory", "context_parallel_size", "sequence_parallel_degree"), _ONE_DEVICE),
-    **dict.fromkeys(("peft_layers_to_transform", "peft_layers_pattern", "layers_to_transform"), _LAYERS),
-    **dict.fromkeys(("layers_pattern", "rank_pattern", "alpha_pattern", "exclude_modules"), _LAYERS),
+    **dict.fromkeys(("layers_pattern", "peft_layers_pattern"), "layers are numbered by the first number in their path"),
+    "exclude_modules": "name the layers that are adapted, in lora.target_modules",
     **dict.fromkeys(("lora_modules_to_save", "modules_to_save", "additional_target", "unfrozen_parameters"), _WHOLE),
     **dict.fromkeys(("trainable_token_indices", "peft_trainable_token_indices", "lora_bias"), _WHOLE),
     **dict.fromkeys(("fp16", "float16", "tf32", "pure_bf16", "bfloat16", "fp8"), _DTYPE),

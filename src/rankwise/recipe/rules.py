@@ -52,6 +52,19 @@ def _axolotl_targets(work: Translation, key: str, node: Node) -> None:
         _all_or_names("all-linear")(work, key, node)
 
 
+def _layers(work: Translation, key: str, node: Node) -> None:
+    """PEFT takes one number as well as a list of them."""
+    value = [node.value] if isinstance(node.value, int) else node.plain()
+    work.offer("lora.layers_to_transform", value, key, node)
+
+
+def _patterns(meant: str) -> Rule:
+    def rule(work: Translation, key: str, node: Node) -> None:
+        work.patterns(meant, key, node)
+
+    return rule
+
+
 # -- method
 
 
@@ -246,6 +259,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "peft_use_dora": _if_true("method", "dora"),
         "lora_target_linear": _if_true("lora.target_modules", "all-linear"),
         "lora_target_modules": _axolotl_targets,
+        "peft_layers_to_transform": _layers,
         "datasets": _axolotl_rows("data.train"),
         "test_datasets": _axolotl_rows("data.held_out"),
         "val_set_size": _held_out_share,
@@ -269,6 +283,9 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "task_type": _task,
         "use_dora": _if_true("method", "dora"),
         "target_modules": _all_or_names("all-linear"),
+        "layers_to_transform": _layers,
+        "rank_pattern": _patterns("lora.rank_pattern"),
+        "alpha_pattern": _patterns("lora.alpha_pattern"),
     },
     GUIDE.name: {
         **_COMMON,

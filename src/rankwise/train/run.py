@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 
 from rankwise.catalog import write_card
 from rankwise.data.batch import pack
@@ -142,16 +142,6 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
     take = PlanReader(plan)
     step_rows = take.take("training.per_device_train_batch_size", int)
     accumulation = take.take("training.gradient_accumulation_steps", int)
-    lora = LoraSettings(
-        r=take.take("lora.r", int),
-        lora_alpha=take.take("lora.lora_alpha", float),
-        lora_dropout=take.take("lora.lora_dropout", float),
-        target_modules=take.take("lora.target_modules", list),
-        bias=take.take("lora.bias", str),
-        use_rslora=take.take("lora.use_rslora", bool),
-        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
-        use_dora=take.value("method") == "dora",
-    )
     optim = OptimSettings(
         optim=take.take("training.optim", str),
         learning_rate=take.take("training.learning_rate", float),
@@ -182,7 +172,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         quantization=take.take("quantization", str),
         threads=take.take("threads", int),
         gradient_checkpointing=take.take("training.gradient_checkpointing", bool),
-        lora=lora,
+        lora=_lora_settings(take),
         optim=optim,
         loop=loop,
         adapter=take.take_optional("adapter", str),
@@ -192,6 +182,22 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
     _require_as_planned(take, corpus)
     take.require_all_read()
     return settings
+
+
+def _lora_settings(take: PlanReader) -> LoraSettings:
+    return LoraSettings(
+        r=take.take("lora.r", int),
+        lora_alpha=take.take("lora.lora_alpha", float),
+        lora_dropout=take.take("lora.lora_dropout", float),
+        target_modules=take.take("lora.target_modules", list),
+        bias=take.take("lora.bias", str),
+        use_rslora=take.take("lora.use_rslora", bool),
+        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
+        use_dora=take.value("method") == "dora",
+        layers_to_transform=take.take_optional("lora.layers_to_transform", list),
+        rank_pattern=take.take_optional("lora.rank_pattern", dict) or {},
+        alpha_pattern=take.take_optional("lora.alpha_pattern", dict) or {},
+    )
 
 
 def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
@@ -250,7 +256,7 @@ def _write_adapter(
         if start is not None:
             subtract_start(draft, start)
             _require_same_logits(model, draft, corpus, base, settings)
-        _settle_config(draft / "adapter_config.json")
+        _settle_config(draft / "adapter_config.json", model.peft_config["default"])
         record = AdapterRecord(
             name=settings.domain or Path(request.train).stem,
             domain=settings.domain,
@@ -309,10 +315,13 @@ def _require_same_logits(
         raise RunError(f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's")
 
 
-def _settle_config(file: Path) -> None:
-    """PEFT writes its target set in an order of the moment; sorted, one seed gives one file."""
+def _settle_config(file: Path, made: PeftConfig) -> None:
+    """PEFT writes its target set in an order of the moment; sorted, one seed gives one file. Patterns it sorts, though
+    the first that matches counts; they go back into the order in which they were trained."""
     config = read_json(file)
     config["target_modules"] = sorted(config["target_modules"])
+    for key in ("rank_pattern", "alpha_pattern"):
+        config[key] = {pattern: config[key][pattern] for pattern in getattr(made, key) or ()}
     write_json(file, config)
 
 
