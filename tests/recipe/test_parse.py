@@ -647,7 +647,7 @@ VALID: dict[str, list[Any]] = {
     "lora.use_rslora": [True, False, "auto"],
     "lora.init_lora_weights": [True, False, "gaussian"],
     "lora.layers_to_transform": [[0], [3, 1], None],
-    "lora.rank_pattern": [{"q_proj": 8}, {r".*\\.0\\..*": 1, "[kv]_proj": 1024}, None],
+    "lora.rank_pattern": [{"q_proj": 8}, {r".*\.0\..*": 1, "[kv]_proj": 1024}, None],
     "lora.alpha_pattern": [{"q_proj": 0.5}, None],
     "shared_prefix": [True, False, "auto"],
     "training.learning_rate": [2e-4, 1e-5, "auto"],
