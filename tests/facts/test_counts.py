@@ -168,6 +168,26 @@ def test_lora_on_fused_experts(kind, anatomy_of):
     assert {p.path.rpartition(".")[2] for p in anatomy.expert_parameters} == {"gate_up_proj", "down_proj"}
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_ranks_of_fused_experts_by_patterns(data, anatomy_of):
+    from peft import LoraConfig
+
+    anatomy = anatomy_of(data.draw(st.sampled_from(MIXTURES)))
+    kind = {"MixtralForCausalLM": "mixtral", "Qwen3MoeForCausalLM": "qwen3_moe"}.get(anatomy.architecture, "gpt_oss")
+    every = sorted({end for p in anatomy.expert_parameters for end in (p.leaf, p.name, p.path)})
+    named = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=3, unique=True))
+    patterns = st.sampled_from([*every, "q_proj", r".*\.0\..*", "down_proj|q_proj"])
+    ranks = data.draw(st.dictionaries(patterns, st.integers(1, 9), max_size=3))
+    rank = data.draw(st.integers(1, 5))
+    counted = trainable_parameters(
+        anatomy, "lora", ["q_proj"], 3, rank_pattern=ranks, target_parameters=named, expert_r=rank
+    )
+    last = {name: rank for name in named if name not in ranks}
+    config = LoraConfig(r=3, target_modules=["q_proj"], target_parameters=named, rank_pattern={**ranks, **last})
+    assert counted == peft_counts(kind, config)
+
+
 @pytest.mark.parametrize("kind", TINY)
 def test_dora_and_adalora(kind, anatomy_of):
     from peft import AdaLoraConfig, LoraConfig

@@ -46,6 +46,8 @@ def test_every_key_has_a_description_and_says_what_it_accepts() -> None:
         ("lora.target_modules", "a list of names, all-linear, or auto"),
         ("lora.layers_to_transform", "a list of whole numbers of at least 0, or null"),
         ("lora.rank_pattern", "a mapping from patterns to whole numbers from 1 to 1024, or null"),
+        ("lora.target_parameters", "a list of names, null, or auto"),
+        ("lora.rank_per_expert", "a whole number from 1 to 1024, or auto"),
         ("lora.alpha_pattern", "a mapping from patterns to numbers above 0, or null"),
         ("lora.init_lora_weights", "true, false, gaussian, or auto"),
         ("shared_prefix", "true, false, or auto"),

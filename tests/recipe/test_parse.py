@@ -18,7 +18,7 @@ TOP = (
 )
 LORA_KEYS = (
     "r, lora_alpha, lora_dropout, target_modules, bias, use_rslora, init_lora_weights, layers_to_transform, "
-    "rank_pattern, alpha_pattern"
+    "rank_pattern, alpha_pattern, target_parameters, rank_per_expert"
 )
 LORA = f"Keys of lora: {LORA_KEYS}"
 DATA = "Keys of data: train, held_out, max_length, too_long, instruction, assistant_turns"

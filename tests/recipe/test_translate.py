@@ -176,8 +176,10 @@ def test_without_regret_on_other_bases(base_of: BaseOf) -> None:
         ("f.yml:12", "lm_head"),
     ]
     experts = draft(WITHOUT_REGRET, base_of("mixtral"))
-    assert values(experts)["lora.target_modules"] == ["q_proj", "k_proj", "v_proj", "o_proj", "lm_head"]
-    assert {item.value for item in experts.left_out} == {"mlp.up_proj", "mlp.down_proj", "mlp.gate_proj"}
+    assert values(experts)["lora.target_modules"] == [
+        *("mlp.experts.gate_up_proj", "mlp.experts.down_proj", "q_proj", "k_proj", "v_proj", "o_proj", "lm_head")
+    ]
+    assert experts.left_out == []
 
 
 def test_without_regret_and_no_base_to_look_at() -> None:
@@ -285,7 +287,7 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
     config = {
         **{"peft_type": "ADALORA", "task_type": "SEQ_CLS", "base_model_name_or_path": "org/base", "use_dora": True},
         **{"target_modules": "model\\.layers\\.\\d+\\..*", "modules_to_save": ["score"]},
-        **{"init_lora_weights": "pissa", "revision": "main", "target_parameters": ["experts.down_proj"]},
+        **{"init_lora_weights": "pissa", "revision": "main"},
     }
     made = draft(json.dumps(config, indent=1))
     assert values(made) == {"model": "org/base"}
@@ -339,6 +341,8 @@ def test_patterns_get_this_bases_names_and_expressions_stay(base_of: BaseOf) -> 
         ("peft_type: LORA\nlayers_to_transform: 5", "lora.layers_to_transform", [5]),
         ("peft_type: LORA\nrank_pattern: {q_proj: 2, '.*\\.0\\..*': 4}", "lora.rank_pattern", {"q_proj": 2, r".*\.0\..*": 4}),
         ("peft_type: LORA\nalpha_pattern: {q_proj: 2}", "lora.alpha_pattern", {"q_proj": 2}),
+        ("peft_type: LORA\ntarget_parameters: [experts.down_proj]", "lora.target_parameters", ["experts.down_proj"]),
+        ("lora_r: 8\nlora_target_parameters: [mlp.experts.gate_up_proj]", "lora.target_parameters", ["mlp.experts.gate_up_proj"]),
         ("lora: {rank_pattern: {q_proj: 2}, layers_to_transform: [1]}", "lora.rank_pattern", {"q_proj": 2}),
         ("training: {early_stopping_patience: null}\nlora: {r: 2}", "training.early_stopping_patience", None),
         ("lora: {r: 2}\ndomain: legal", "domain", "legal"),
@@ -419,16 +423,17 @@ def test_what_asks_for_nothing_is_neither_carried_nor_listed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "r", "why"),
+    ("kind", "text", "rank", "why"),
     [
         ("mixtral", "lora_rank_per_expert: 32", 32, None),
-        ("mixtral", "lora_rank: 64\nlora_rank_per_expert: 32", 64, "lora_rank gives it"),
+        ("mixtral", "lora_rank: 64\nlora_rank_per_expert: 32", 32, None),
         ("llama", "lora_rank_per_expert: 32", None, "no experts"),
     ],
 )
-def test_a_rank_per_expert(kind: str, text: str, r: int | None, why: str | None, base_of: BaseOf) -> None:
+def test_a_rank_per_expert(kind: str, text: str, rank: int | None, why: str | None, base_of: BaseOf) -> None:
     made = draft(text, base_of(kind))
-    assert values(made).get("lora.r") == r
+    assert values(made).get("lora.rank_per_expert") == rank
+    assert values(made).get("lora.r") == (64 if "lora_rank:" in text else None)
     assert len(made.left_out) == (why is not None)
     assert why is None or why in made.left_out[0].why
 

@@ -18,9 +18,9 @@ from rankwise.data.render import Renderer
 from rankwise.errors import AdapterError, PlanError
 from rankwise.events import ignore, read_events
 from rankwise.facts import identify_base, read_adapter, read_anatomy, verify_adapter
-from rankwise.facts.counts import trainable_parameters
 from rankwise.files import sha256_file
 from rankwise.plan import Capacity, Decision, Plan
+from rankwise.plan.adapted import adapted
 from rankwise.plan.memory import run_disk_bytes
 from rankwise.train.run import BaseFolder, Trained, execute
 
@@ -42,6 +42,8 @@ VALUES: dict[str, object] = {
     "lora.layers_to_transform": None,
     "lora.rank_pattern": None,
     "lora.alpha_pattern": None,
+    "lora.target_parameters": None,
+    "lora.rank_per_expert": None,
     "training.learning_rate": 0.01,
     "training.weight_decay": 0.0,
     "training.optim": "adamw_torch",
@@ -92,15 +94,7 @@ def make_plan(base: Path, corpus: Corpus, **changes: object) -> Plan:
     anatomy = read_anatomy(base)
     return Plan(
         decisions={key: Decision(value=value, reason="", source="test") for key, value in values.items()},
-        trainable_parameters=trainable_parameters(
-            anatomy,
-            str(values["method"]),
-            TARGETS,
-            4,
-            str(values["lora.bias"]),
-            rank_pattern=values["lora.rank_pattern"],
-            layers=values["lora.layers_to_transform"],
-        ),
+        trainable_parameters=adapted(values).trainable(anatomy, str(values["method"])),
         total_parameters=anatomy.total_parameters,
         capacity=Capacity(status="AMPLE", message="", capacity_bits=1, required_bits=1, suggested_rank=1),
         memory_bytes=0,

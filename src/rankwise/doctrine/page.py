@@ -56,7 +56,7 @@ its rank). `{SILENT}` is where the rule does not apply; *elsewhere* then shows a
 **reason** is the one given for the first value of the line, figures and all; on another base it has that base's.
 
 "All 7 projections" are attention's q, k, v, o and the MLP's gate, up, down. Of a mixture of experts (Qwen3-30B-A3B) the
-MLP's are inside fused experts, which this build cannot adapt; the plan leaves them out and says so.
+MLP's are inside fused experts, which a plan adapts as parameters, with a rank of their own: `lora.rank_per_expert`.
 
 **Conflict** lines name the values on which the doctrines differ, with those that give them.
 """

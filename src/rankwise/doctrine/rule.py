@@ -122,6 +122,8 @@ class Situation:
     def adapts(self, *roles: str) -> bool:
         """Whether the settled targets reach a projection of one of these roles."""
         targets = self.settled.get("lora.target_modules")
+        if "expert" in roles and self.settled.get("lora.target_parameters"):
+            return True
         if not isinstance(targets, list):
             return targets == "all-linear" and bool(self.named(*roles))
         return any(role in self._roles_of(str(target)) for target in targets for role in roles)

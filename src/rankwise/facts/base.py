@@ -20,6 +20,7 @@ from rankwise.facts.meta import walk_on_meta
 from rankwise.facts.modules import (
     BIASES,
     GROUPS,
+    TAKEN_FOR_EXPERTS,
     ExpertParameter,
     Module,
     container_names,
@@ -157,6 +158,11 @@ class Anatomy:
         """The linear layers that these target names put an adapter on; `layers`: in those of these numbers alone."""
         names = tuple(modules)
         return tuple(m for m in self.modules if m.reachable and any(m.targeted_by(name, layers) for name in names))
+
+    def experts_meant(self, names: Iterable[str]) -> tuple[ExpertParameter, ...]:
+        """The fused experts that target names speak of, which PEFT must be given as `target_parameters`."""
+        named = tuple(names)
+        return tuple(p for p in self.expert_parameters if any(p.meant_by(name) for name in named))
 
     def targeted_experts(self, parameters: Iterable[str]) -> tuple[ExpertParameter, ...]:
         """The fused experts that these names of `target_parameters` put an adapter on."""
@@ -301,9 +307,12 @@ def _without_copies(tensors: tuple[Weight, ...], inner: Mapping[str, Any]) -> tu
 
 
 def _named_as_built(modules: tuple[Module, ...], model_type: str) -> tuple[Module, ...]:
-    """The modules under the names transformers gives them once loaded, where the files use others."""
+    """The modules under the names transformers gives them once loaded, where the files use others, with what PEFT makes
+    of these names."""
     renamed = RENAMED.get(model_type, {})
-    return tuple(replace(m, path=renamed[m.path]) if m.path in renamed else m for m in modules)
+    named = tuple(replace(m, path=renamed[m.path]) if m.path in renamed else m for m in modules)
+    taken = TAKEN_FOR_EXPERTS.get(model_type, ()) if any(m.role == "expert" for m in named) else ()
+    return tuple(replace(m, taken=True) if m.leaf in taken and m.role != "expert" else m for m in named)
 
 
 def _key_width(inner: Mapping[str, Any], modules: Iterable[Module], hidden: int) -> int:

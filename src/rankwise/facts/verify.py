@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from rankwise.errors import AdapterError, Problem
-from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, read_adapter
+from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, claimed_rank, read_adapter
 from rankwise.facts.base import Anatomy
 from rankwise.facts.folder import PICKLES
 from rankwise.facts.header import Tensor, looks_like_header, read_values
 from rankwise.facts.identity import BaseIdentity, compare_identity
-from rankwise.recipe.patterns import PatternError, compiled, value_at
+from rankwise.recipe.patterns import PatternError, compiled
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 SHOWN = 3
@@ -78,10 +78,11 @@ def _check_names(facts: AdapterFacts) -> Iterator[Problem]:
         )
     if not facts.pairs:
         yield _error("adapter-empty", facts.path, f"none of its {len(facts.tensors)} tensors is a LoRA pair")
+    paired = {tensor.name for pair in facts.pairs.values() for tensor in (pair.a, pair.b)}
     alone = [
         name
         for name, tensor in facts.tensors.items()
-        if (key := LORA_KEY.fullmatch(name)) and (key["module"] not in facts.pairs or len(tensor.shape) != 2)
+        if LORA_KEY.fullmatch(name) and (name not in paired or len(tensor.shape) != 2)
     ]
     if alone:
         yield _error("adapter-unpaired", facts.path, f"without a partner of two dimensions: {_some(alone)}")
@@ -100,22 +101,16 @@ def _check_patterns(facts: AdapterFacts) -> Iterator[Problem]:
 
 def _check_ranks(facts: AdapterFacts) -> Iterator[Problem]:
     """A and B agree with each other, and with the rank that the config claims."""
-    torn = [f"{module} (A {p.a.shape}, B {p.b.shape})" for module, p in facts.pairs.items() if p.b.shape[1] != p.r]
+    torn = [f"{path} (A {p.a.shape}, B {p.b.shape})" for path, p in facts.pairs.items() if p.b.shape[1] != p.a.shape[0]]
     if torn:
         yield _error("adapter-shape", facts.path, f"A and B differ in rank on {_some(torn)}")
     wrong = []
     for module, pair in facts.pairs.items():
-        claimed = _claimed_rank(facts.config, module)
+        claimed = claimed_rank(facts.config, module)
         if claimed != pair.r:
             wrong.append(f"{module} (weights r={pair.r}, config r={claimed})")
     if wrong:
         yield _error("adapter-rank", facts.path, f"the config's rank is not that of the weights on {_some(wrong)}")
-
-
-def _claimed_rank(config: Mapping[str, object], module: str) -> object:
-    """By PEFT's rule: what the first of `rank_pattern` says that matches the module's path, else `r`."""
-    patterns = config.get("rank_pattern")
-    return value_at(patterns if isinstance(patterns, dict) else {}, module, config.get("r"))
 
 
 def _check_values(facts: AdapterFacts) -> Iterator[Problem]:
@@ -147,6 +142,10 @@ def _check_shapes(facts: AdapterFacts, anatomy: Anatomy) -> Iterator[Problem]:
     base: dict[str, set[tuple[int, int]]] = {}
     for layer in anatomy.modules:
         base.setdefault(_place(layer.path), set()).add((layer.in_features, layer.out_features))
+    experts = {_place(parameter.path): parameter for parameter in anatomy.expert_parameters}
+    for place, parameter in experts.items():  # which some bases keep as (in, out)
+        ends = (parameter.in_features, parameter.out_features)
+        base.setdefault(place, set()).update((ends, ends[::-1]))
     absent = [module for module in facts.pairs if _place(module) not in base]
     if absent:
         yield _error("adapter-target", facts.path, f"{anatomy.name} has no {_some(absent)}: another architecture")
@@ -157,6 +156,13 @@ def _check_shapes(facts: AdapterFacts, anatomy: Anatomy) -> Iterator[Problem]:
     ]
     if wrong:
         yield _error("adapter-shape", facts.path, f"(in, out) do not fit {anatomy.name} on {_some(wrong)}")
+    miscounted = [
+        f"{path} (adapter {pair.experts}, base {experts[_place(path)].experts})"
+        for path, pair in facts.pairs.items()
+        if _place(path) in experts and pair.experts != experts[_place(path)].experts
+    ]
+    if miscounted:
+        yield _error("adapter-shape", facts.path, f"not as many experts as {anatomy.name} has on {_some(miscounted)}")
 
 
 def _place(module: str) -> str:

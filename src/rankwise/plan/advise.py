@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from rankwise.doctrine import Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import RecipeError, raise_if_errors
-from rankwise.facts import Anatomy, Machine, Measurement
-from rankwise.plan.adapted import ALPHAS, LAYERS, RANKS, TARGETS, adapted, target_names
+from rankwise.facts import Anatomy, ExpertParameter, Machine, Measurement
+from rankwise.plan.adapted import ALPHAS, EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS, adapted, target_names
 from rankwise.plan.capacity import judge_capacity
 from rankwise.plan.estimate import decide_checkpointing, estimate_memory, estimate_seconds
+from rankwise.plan.experts import decide_experts, settle_without_experts, without_dropout
 from rankwise.plan.given import decide_data, decide_what
 from rankwise.plan.layers import PEFTS_OWN, check_bias, check_layers, decide_layers, resolve_targets
 from rankwise.plan.ledger import Ledger
@@ -30,7 +31,9 @@ BFLOAT16_GAIN = 1.1
 _ADAPTER = (  # in this order: a rule may look at what was settled before it
     TARGETS,
     LAYERS,
+    EXPERTS,
     "lora.r",
+    EXPERT_RANK,
     RANKS,
     "lora.lora_alpha",
     ALPHAS,
@@ -101,15 +104,19 @@ class _Advice:
         decide_what(self.ledger, self.prepared, self.doctrine)
         self._decide_method()
         decide_data(self.ledger, self.prepared)
+        meant: tuple[ExpertParameter, ...] = ()
         for key in _ADAPTER:
             if self.continued is not None and key in self.continued.values:
                 self._continue(key, self.continued.values[key])
             elif key in PEFTS_OWN:
                 decide_layers(self.ledger, key)
-            else:
+            elif key == EXPERTS:
+                decide_experts(self.ledger, self.anatomy, meant)
+            elif key != EXPERT_RANK or not settle_without_experts(self.ledger):
                 self._advised(key)
             if key == TARGETS:
-                resolve_targets(self.ledger, self.anatomy, self.situation.linear_layers)
+                meant = resolve_targets(self.ledger, self.anatomy, self.situation.linear_layers)
+        without_dropout(self.ledger)
         check_layers(self.ledger, self.anatomy)
         check_bias(self.ledger, self.anatomy)
         check_start(self.ledger)
@@ -189,6 +196,8 @@ class _Advice:
         self.ledger.settle(key, value, "its matrices are made so", "the adapter it continues from")
 
     def _meaning(self, key: str, value: Value) -> object:
+        if key == EXPERTS and isinstance(value, list):
+            return {parameter.path for parameter in self.anatomy.targeted_experts(target_names(value))}
         if key == LAYERS and isinstance(value, list):
             return set(value)
         if key != TARGETS:

@@ -10,7 +10,7 @@ from rankwise.doctrine import DEFAULTS, DOCTRINES, Doctrine, Situation, Value
 from rankwise.doctrine.errata import ERRATA, Erratum
 from rankwise.doctrine.rule import Kind, Lesson, Rule
 from rankwise.errors import Problem, RecipeError
-from rankwise.plan.adapted import LAYERS, RANKS, TARGETS
+from rankwise.plan.adapted import EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS
 from rankwise.plan.advise import Advised
 from rankwise.plan.method import Method
 from rankwise.plan.objections import Broken, broken_rules
@@ -19,7 +19,7 @@ from rankwise.plan.situation import said_as
 from rankwise.plan.spoken import METHOD_SOURCES, same_value
 from rankwise.recipe.keys import FOREIGN, LEAVES, accepts, nearest
 
-_SIZE = ("lora.r", TARGETS, LAYERS, RANKS)
+_SIZE = ("lora.r", TARGETS, LAYERS, EXPERTS, EXPERT_RANK, RANKS)
 FIGURES: Mapping[str, tuple[str, ...]] = {
     "trainable parameters": (*_SIZE, "lora.bias"),
     "capacity": _SIZE,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rankwise.facts import Anatomy, Module
-from rankwise.plan.adapted import ALPHAS, LAYERS, RANKS, TARGETS, layer_numbers, target_names
+from rankwise.facts import Anatomy, ExpertParameter, Module
+from rankwise.plan.adapted import ALPHAS, EXPERTS, LAYERS, RANKS, TARGETS, expert_names, layer_numbers, target_names
 from rankwise.plan.ledger import Ledger
 from rankwise.recipe.keys import nearest
 from rankwise.recipe.patterns import first_match, matches
+
+Layer = Module | ExpertParameter
 
 SHOWN = 3
 """Most layers named for the same fault."""
@@ -21,28 +23,45 @@ PEFTS_OWN = tuple(_UNSAID)
 """Keys that no doctrine decides."""
 
 
-def resolve_targets(ledger: Ledger, anatomy: Anatomy, linear_layers: Sequence[str]) -> None:
-    """The settled names as PEFT must be given them, containers written out; what reaches nothing is reported."""
+def resolve_targets(ledger: Ledger, anatomy: Anatomy, linear_layers: Sequence[str]) -> tuple[ExpertParameter, ...]:
+    """The settled names as PEFT must be given them, containers written out; what reaches nothing is reported.
+
+    Gives the fused experts that the names speak of, which are no modules.
+    """
     names = target_names(ledger.settled[TARGETS])
-    targets = anatomy.resolve_targets(names)
+    targets, experts = anatomy.resolve_targets(names), anatomy.experts_meant(names)
+    fused = {name: anatomy.experts_meant([name]) for name in (*targets.absent, *targets.unreachable)}
+    absent, unreachable = (
+        [name for name in found if not fused[name]] for found in (targets.absent, targets.unreachable)
+    )
     where = ledger.asked.where(TARGETS)
     here = f"it has {', '.join(linear_layers)}"
-    if not targets.modules:
+    if names and not targets.modules and not experts:
         ledger.report("error", "no-target-matches", where, f"none of {', '.join(names)} is in this base; {here}")
-    elif targets.absent:
-        message = f"{', '.join(targets.absent)}: nowhere in this base, left out; {here}"
+    elif absent:
+        message = f"{', '.join(absent)}: nowhere in this base, left out; {here}"
         ledger.report("warning", "absent-target", where, message)
-    if targets.unreachable:
+    if unreachable:
         # Asked for by the user it is an error; a doctrine's "all layers" means what can be reached.
         ledger.report(
             "error" if ledger.is_given(TARGETS) else "warning",
             "unreachable-target",
             where,
-            f"{', '.join(targets.unreachable)}: fused expert or router weights, which no target name reaches",
+            f"{', '.join(unreachable)}: fused expert or router weights, which no target name reaches",
         )
+    taken = dict.fromkeys(m.leaf for m in anatomy.modules if m.taken and any(m.matches(name) for name in names))
+    if taken:
+        message = f"{', '.join(taken)} outside the experts stay frozen: PEFT 0.21 takes these names for the experts'"
+        ledger.report("warning", "taken-for-experts", where, message)
     notes = [f"{name} = {', '.join(parts)}" for name, parts in targets.expanded.items()]
-    notes += [f"without {name}, which this base has not" for name in targets.absent]
+    notes += [f"{name} = {_named(found)}" for name, found in fused.items() if found]
+    notes += [f"without {name}, which this base has not" for name in absent]
     ledger.amend(TARGETS, list(targets.modules), *notes)
+    return experts
+
+
+def _named(experts: Sequence[ExpertParameter]) -> str:
+    return ", ".join(dict.fromkeys(parameter.name for parameter in experts))
 
 
 def decide_layers(ledger: Ledger, key: str) -> None:
@@ -55,10 +74,15 @@ def decide_layers(ledger: Ledger, key: str) -> None:
 
 def check_layers(ledger: Ledger, anatomy: Anatomy) -> None:
     """An error for every number and pattern of the user's that reaches nothing of what is adapted."""
-    names = target_names(ledger.settled[TARGETS])
+    names, experts = target_names(ledger.settled[TARGETS]), anatomy.targeted_experts(expert_names(ledger.settled))
     if _is_yours(ledger, LAYERS):
-        _check_numbers(ledger, anatomy.targeted(names))
-    layers = anatomy.targeted(names, layer_numbers(ledger.settled))
+        every = anatomy.expert_parameters if ledger.settled[EXPERTS] is not None else ()
+        _check_numbers(ledger, [*anatomy.targeted(names), *every])
+        outside = [name for name in names if not anatomy.targeted([name], layer_numbers(ledger.settled))]
+        if outside:
+            message = f"{', '.join(outside)} of {TARGETS}: in none of these layers; leave out one or the other"
+            ledger.report("error", "target-outside-layers", ledger.asked.where(LAYERS), message)
+    layers = [*anatomy.targeted(names, layer_numbers(ledger.settled)), *experts]
     for key in (RANKS, ALPHAS):
         patterns = ledger.settled[key]
         if _is_yours(ledger, key) and isinstance(patterns, dict) and layers:
@@ -78,7 +102,7 @@ def _is_yours(ledger: Ledger, key: str) -> bool:
     return ledger.decisions[key].kind == "yours"
 
 
-def _check_numbers(ledger: Ledger, layers: Sequence[Module]) -> None:
+def _check_numbers(ledger: Ledger, layers: Sequence[Layer]) -> None:
     there = {layer.layer for layer in layers if layer.layer is not None}
     absent = [number for number in layer_numbers(ledger.settled) or () if number not in there]
     if absent and there:
@@ -89,7 +113,7 @@ def _check_numbers(ledger: Ledger, layers: Sequence[Module]) -> None:
 
 
 def _check_patterns(
-    ledger: Ledger, key: str, patterns: Sequence[str], layers: Sequence[Module], anatomy: Anatomy
+    ledger: Ledger, key: str, patterns: Sequence[str], layers: Sequence[Layer], anatomy: Anatomy
 ) -> None:
     for pattern in patterns:
         where = ledger.asked.where(f"{key}.{pattern}")
@@ -104,14 +128,15 @@ def _check_patterns(
             ledger.report("warning", "pattern-without-effect", where, message)
 
 
-def _of_nothing(pattern: str, layers: Sequence[Module], anatomy: Anatomy) -> str:
+def _of_nothing(pattern: str, layers: Sequence[Layer], anatomy: Anatomy) -> str:
     """What a pattern that matches no adapted layer was probably meant to be."""
-    elsewhere = [module.path for module in anatomy.modules if matches(pattern, module.path)]
+    every = [*(module for module in anatomy.modules if module.reachable), *anatomy.expert_parameters]
+    elsewhere = [layer.path for layer in every if matches(pattern, layer.path)]
     if elsewhere:
         more = f" and {len(elsewhere) - SHOWN} more" if len(elsewhere) > SHOWN else ""
         return (
             f"{pattern} matches {', '.join(elsewhere[:SHOWN])}{more}, which the adapter is not on "
-            f"({TARGETS}, {LAYERS})"
+            f"({TARGETS}, {EXPERTS}, {LAYERS})"
         )
     names = dict.fromkeys(layer.leaf for layer in layers)
     close = nearest(pattern, names) or nearest(pattern, dict.fromkeys(_ends(layers)))
@@ -119,7 +144,7 @@ def _of_nothing(pattern: str, layers: Sequence[Module], anatomy: Anatomy) -> str
     return f"{pattern} matches no adapted layer; {hint}They are {', '.join(names)}, such as {layers[0].path}"
 
 
-def _ends(layers: Sequence[Module]) -> list[str]:
+def _ends(layers: Sequence[Layer]) -> list[str]:
     """Every layer's path, and what follows each dot in it."""
     return [
         ".".join(parts[start:]) for parts in (layer.path.split(".") for layer in layers) for start in range(len(parts))

@@ -103,7 +103,7 @@ class Draft:
             if base is not None and base.tied_head and "lm_head" in found:
                 self.leave(name, "this base's head is tied to its embeddings, so it is no layer of its own")
             elif not found:
-                self.leave(name, "this base has no such layer, or only inside fused experts, which no name reaches")
+                self.leave(name, "this base has no such layer")
             else:
                 here += found
                 same = found in ((written,), (written.rpartition(".")[2],))

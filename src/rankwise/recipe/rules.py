@@ -217,15 +217,11 @@ def _lr_multiplier(work: Translation, key: str, node: Node) -> None:
 
 def _rank_per_expert(work: Translation, key: str, node: Node) -> None:
     if work.base is None:
-        work.leave(
-            key, node, "whether the base has experts cannot be looked at here; lora.r is the rank of every layer"
-        )
+        work.leave(key, node, "whether the base has experts cannot be looked at here")
     elif not work.base.experts:
         work.leave(key, node, "this base has no experts; lora.r is the rank of its layers")
-    elif work.names("lora_rank"):
-        work.leave(key, node, "one rank, lora.r, goes for every layer, and lora_rank gives it")
     else:
-        work.offer("lora.r", node.plain(), key, node, f"{key}, here the rank of every layer")
+        work.offer("lora.rank_per_expert", node.plain(), key, node)
 
 
 def _init_a(work: Translation, key: str, node: Node) -> None:

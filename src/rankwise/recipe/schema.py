@@ -78,6 +78,10 @@ class LoraRecipe(Section):
     """Ranks of single layers, by name or by an expression for the end of a path; null: r everywhere"""
     alpha_pattern: Annotated[dict[Pattern, Positive], Field(min_length=1)] | None = None
     """Alphas of single layers, by the same patterns as ranks; null: lora_alpha everywhere"""
+    target_parameters: Annotated[list[Text], Field(min_length=1)] | Auto | None = "auto"
+    """Experts fused in one parameter that get an adapter, such as mlp.experts.down_proj; null: none"""
+    rank_per_expert: Rank | Auto = "auto"
+    """Rank of the adapter on each fused expert"""
 
 
 class TrainingRecipe(Section):

@@ -18,6 +18,7 @@ _AUTO: Mapping[str, str] = {
     "data.max_length": "the longest row, within what the base takes",
     "method": "the plan chooses, and says why",
     "lora.target_modules": "the doctrine decides, by this base's own names",
+    "lora.target_parameters": "the experts, where the names above speak of them",
     "training.bf16": "what is faster on this machine, measured",
     "quantization": "the plan chooses, and says why",
     "shared_prefix": "true, for it is exact",

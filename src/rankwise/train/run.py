@@ -197,6 +197,8 @@ def _lora_settings(take: PlanReader) -> LoraSettings:
         layers_to_transform=take.take_optional("lora.layers_to_transform", list),
         rank_pattern=take.take_optional("lora.rank_pattern", dict) or {},
         alpha_pattern=take.take_optional("lora.alpha_pattern", dict) or {},
+        target_parameters=take.take_optional("lora.target_parameters", list) or (),
+        rank_per_expert=take.take_optional("lora.rank_per_expert", int),
     )
 
 
@@ -316,10 +318,11 @@ def _require_same_logits(
 
 
 def _settle_config(file: Path, made: PeftConfig) -> None:
-    """PEFT writes its target set in an order of the moment; sorted, one seed gives one file. Patterns it sorts, though
+    """PEFT writes its target sets in an order of the moment; sorted, one seed gives one file. Patterns it sorts, though
     the first that matches counts; they go back into the order in which they were trained."""
     config = read_json(file)
-    config["target_modules"] = sorted(config["target_modules"])
+    for key in ("target_modules", "target_parameters"):
+        config[key] = sorted(config[key]) if config.get(key) else config.get(key)
     for key in ("rank_pattern", "alpha_pattern"):
         config[key] = {pattern: config[key][pattern] for pattern in getattr(made, key) or ()}
     write_json(file, config)
