@@ -247,7 +247,7 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
             'recipe.yaml:6: v_proj of lora.rank_pattern is the text "many"; expected a whole number from 1 to 1024 '
             "[wrong-type]",
             "recipe.yaml:7: the pattern a( of lora.rank_pattern is no regular expression (missing ), unterminated "
-            "subpattern at position 8); escape what is meant as it stands [bad-pattern]",
+            "subpattern at position 1); escape what is meant as it stands [bad-pattern]",
             "recipe.yaml:8: a pattern of lora.rank_pattern is empty; expected the name of a layer [empty-value]",
             "recipe.yaml:9: up_proj of lora.rank_pattern is empty; expected a whole number from 1 to 1024 [wrong-type]",
             "recipe.yaml:10: q_proj of lora.alpha_pattern is -1.5; expected a number above 0 [out-of-bounds]",

@@ -128,7 +128,7 @@ def _default_part() -> str:
     rows: list[list[object]] = []
     for key in sorted({*own.decides, *DEFAULTS.decides}, key=_place):
         said = {name: own.advise(key, base) or DEFAULTS.advise(key, base) for name, base in bases.items()}
-        values = [_shown(advice.value, bases[name]) for name, advice in said.items() if advice is not None]
+        values = [SILENT if advice is None else _shown(advice.value, bases[name]) for name, advice in said.items()]
         first = next(advice for advice in said.values() if advice is not None)
         by = own.name if any(own.advise(key, base) is not None for base in bases.values()) else DEFAULTS.name
         rows.append([f"`{key}`", *values, first.reason, f"`{by}`"])

@@ -9,6 +9,7 @@ from rankwise.facts import Anatomy, ExpertParameter
 from rankwise.plan.adapted import EXPERT_RANK, EXPERTS, NOT_ON_EXPERTS, TARGETS, expert_names, layer_numbers
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.quantization import CHANGE_BASE
+from rankwise.plan.spoken import shown
 from rankwise.recipe.keys import nearest
 
 DROPOUT = "lora.lora_dropout"
@@ -66,7 +67,7 @@ def without_dropout(ledger: Ledger) -> None:
     """No dropout where a doctrine chose some and PEFT could not do it; the user's own is refused before."""
     decision = ledger.decisions[DROPOUT]
     if expert_names(ledger.settled) and decision.value and decision.kind != "yours":
-        reason = f"PEFT has no dropout on fused experts; else {decision.value:g}: {decision.reason}"
+        reason = f"PEFT has no dropout on fused experts; else {shown(decision.value)}: {decision.reason}"
         ledger.settle(DROPOUT, 0.0, reason, _PEFT, decision.alternatives)
 
 

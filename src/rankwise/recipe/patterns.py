@@ -21,6 +21,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     Raises PatternError.
     """
     try:
+        re.compile(pattern)  # by itself first, for the places that its faults name
         return re.compile(rf"(.*\.)?({pattern})$")
     except (re.error, OverflowError, RecursionError) as fault:
         raise PatternError(f"no regular expression ({fault})") from None
