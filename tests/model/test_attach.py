@@ -89,7 +89,7 @@ def test_what_was_saved_comes_back(base_of: BaseOf, tmp_path: Path) -> None:
     ("architecture", "names", "said"),
     [
         ("mixtral", ["q_proj", "w1", "w2", "w3"], r"w1, w2, w3: PEFT leaves these layers frozen"),
-        ("mixtral", ["q_proj", "w1"], r"PEFT cannot adapt q_proj, w1 .*fused"),
+        ("mixtral", ["q_proj", "w1"], r"PEFT cannot adapt q_proj, w1: .*fused"),
         ("qwen3_moe", ["q_proj", "gate_proj", "up_proj"], r"gate_proj, up_proj: PEFT leaves these layers frozen"),
     ],
 )

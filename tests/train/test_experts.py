@@ -211,8 +211,8 @@ def upcycle(base: Path, folder: Path, experts: int = 4) -> Path:
     kept = {key: getattr(own, key) for key in keys}
     torch.manual_seed(0)
     mixtral = tf.MixtralForCausalLM(tf.MixtralConfig(**kept, num_local_experts=experts, num_experts_per_tok=2))
-    weights = {name: value for name, value in llama.state_dict().items() if ".mlp." not in name}
-    missing, unexpected = mixtral.load_state_dict(weights, strict=False)
+    dense = {name: value for name, value in llama.state_dict().items() if ".mlp." not in name}
+    missing, unexpected = mixtral.load_state_dict(dense, strict=False)
     assert not unexpected and all(".mlp." in name for name in missing)
     with torch.no_grad():
         for theirs, ours in zip(llama.model.layers, mixtral.model.layers, strict=True):
