@@ -135,7 +135,7 @@ def _killed_at_its_start(run: Path) -> bool:
 
 def _with_overrides(asked: Asked) -> str:
     """The recipe as written, and below it the overrides it was run with, as comments."""
-    overrides = [where for where in asked.lines.values() if where.startswith("--set")]
+    overrides = [where for where in dict.fromkeys(asked.lines.values()) if where.startswith("--set")]
     comments = [f"# {line}" for where in overrides for line in where.splitlines()]
     return "\n".join([asked.text.removesuffix("\n"), *comments, ""]) if comments else asked.text
 

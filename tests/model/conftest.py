@@ -39,10 +39,14 @@ def make_base(folder: Path, architecture: str) -> Path:
         LlamaForCausalLM,
         MistralConfig,
         MistralForCausalLM,
+        MixtralConfig,
+        MixtralForCausalLM,
         Qwen2Config,
         Qwen2ForCausalLM,
         Qwen3Config,
         Qwen3ForCausalLM,
+        Qwen3MoeConfig,
+        Qwen3MoeForCausalLM,
     )
 
     common = {
@@ -67,6 +71,10 @@ def make_base(folder: Path, architecture: str) -> Path:
             Gemma3TextConfig(**common, head_dim=16, query_pre_attn_scalar=12, sliding_window=9)
         ),
         "mistral": lambda: MistralForCausalLM(MistralConfig(**common, sliding_window=7)),
+        "mixtral": lambda: MixtralForCausalLM(MixtralConfig(**common, num_local_experts=4)),
+        "qwen3_moe": lambda: Qwen3MoeForCausalLM(
+            Qwen3MoeConfig(**common, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24)
+        ),
     }[architecture]()
     if architecture == "gemma3":
         assert {"sliding_attention"} <= set(model.config.layer_types)

@@ -83,3 +83,35 @@ def test_what_was_saved_comes_back(base_of: BaseOf, tmp_path: Path) -> None:
         assert any(p.requires_grad for p in again.parameters()) is trainable
     with pytest.raises(AdapterError, match="PEFT cannot load it on this base"):
         attach_existing(load_base(base_of("qwen3"), "float32", "cpu"), tmp_path, False)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names", "said"),
+    [
+        ("mixtral", ["q_proj", "w1", "w2", "w3"], r"w1, w2, w3: PEFT leaves these layers frozen"),
+        ("mixtral", ["q_proj", "w1"], r"PEFT cannot adapt q_proj, w1: .*fused"),
+        ("qwen3_moe", ["q_proj", "gate_proj", "up_proj"], r"gate_proj, up_proj: PEFT leaves these layers frozen"),
+    ],
+)
+def test_names_that_peft_rewrites_are_not_trained_with(
+    architecture: str, names: list[str], said: str, base_of: BaseOf
+) -> None:
+    with pytest.raises(PlanError, match=said):
+        attach_new(load_base(base_of(architecture), "float32", "cpu"), "tiny", replace(SETTINGS, target_modules=names), 0)
+
+
+def test_experts_that_stay_frozen_are_named(base_of: BaseOf) -> None:
+    for name in ("mlp.experts.w1", "experts.gate_up"):
+        settings = replace(SETTINGS, target_modules=["q_proj"], target_parameters=[name, "experts.down_proj"])
+        with pytest.raises(PlanError, match=f"{name}: PEFT leaves these experts frozen"):
+            attach_new(load_base(base_of("mixtral"), "float32", "cpu"), "tiny", settings, 0)
+
+
+def test_a_count_that_is_not_the_planned_says_what_is_trainable(base_of: BaseOf) -> None:
+    parameters = ["experts.down_proj", "experts.gate_up_proj"]
+    settings = replace(SETTINGS, target_modules=["q_proj"], target_parameters=parameters, rank_per_expert=1)
+    model = attach_new(load_base(base_of("mixtral"), "float32", "cpu"), "tiny", settings, 0)
+    q, experts = 3 * 4 * (32 + 32), 3 * 4 * ((32 + 96) + (48 + 32))
+    require_trainable(model, q + experts)
+    with pytest.raises(PlanError, match=rf"\(mlp.experts {experts:,}, self_attn.q_proj {q:,}\); nothing was trained"):
+        require_trainable(model, q)

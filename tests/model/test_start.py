@@ -60,6 +60,24 @@ def test_the_saved_adapter_is_a_plain_one_on_the_untouched_base(
     torch.testing.assert_close(logits(attach_existing(untouched, tmp_path, False)), trained, rtol=1e-4, atol=1e-4)
 
 
+def test_ranks_and_alphas_by_pattern_double_as_the_rest_does(base_of: BaseOf, tmp_path: Path) -> None:
+    untouched = load_base(base_of("llama"), "float32", "cpu")
+    ranks, alphas = {"q_proj": 2}, {r".*\.0\..*": 3.0}
+    settings = replace(SETTINGS, init_lora_weights="pissa", rank_pattern=ranks, alpha_pattern=alphas, use_rslora=True)
+    model = attach_new(load_base(base_of("llama"), "float32", "cpu"), "tiny", settings, 0)
+    begun = start_of(model)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.add_(0.1 * torch.randn_like(p))
+    trained = logits(model)
+    model.save_pretrained(str(tmp_path), save_embedding_layers=False)
+    subtract_start(tmp_path, begun)
+    assert sorted({pair.r for pair in read_adapter(tmp_path).pairs.values()}) == [4, 8]
+    assert verify_adapter(tmp_path)[0].code == "adapter-base-unknown"
+    torch.testing.assert_close(logits(attach_existing(untouched, tmp_path, False)), trained, rtol=1e-4, atol=1e-4)
+
+
 def test_a_run_goes_on_from_the_start_it_began_with_alone(base_of: BaseOf, tmp_path: Path) -> None:
     settings, file = replace(SETTINGS, init_lora_weights="pissa"), tmp_path / "start.safetensors"
     begun = start_of(attach_new(load_base(base_of("llama"), "float32", "cpu"), "tiny", settings, 0))

@@ -176,8 +176,10 @@ def test_without_regret_on_other_bases(base_of: BaseOf) -> None:
         ("f.yml:12", "lm_head"),
     ]
     experts = draft(WITHOUT_REGRET, base_of("mixtral"))
-    assert values(experts)["lora.target_modules"] == ["q_proj", "k_proj", "v_proj", "o_proj", "lm_head"]
-    assert {item.value for item in experts.left_out} == {"mlp.up_proj", "mlp.down_proj", "mlp.gate_proj"}
+    assert values(experts)["lora.target_modules"] == [
+        *("mlp.experts.gate_up_proj", "mlp.experts.down_proj", "q_proj", "k_proj", "v_proj", "o_proj", "lm_head")
+    ]
+    assert experts.left_out == []
 
 
 def test_without_regret_and_no_base_to_look_at() -> None:
@@ -284,13 +286,22 @@ def test_an_adapters_own_config_says_its_settings_and_no_more() -> None:
 def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
     config = {
         **{"peft_type": "ADALORA", "task_type": "SEQ_CLS", "base_model_name_or_path": "org/base", "use_dora": True},
-        **{"target_modules": "model\\.layers\\.\\d+\\..*", "modules_to_save": ["score"], "rank_pattern": {"q_proj": 2}},
-        **{"init_lora_weights": "pissa", "revision": "main", "target_parameters": ["experts.down_proj"]},
+        **{"target_modules": "model\\.layers\\.\\d+\\..*", "modules_to_save": ["score"]},
+        **{"init_lora_weights": "pissa", "revision": "main"},
     }
     made = draft(json.dumps(config, indent=1))
     assert values(made) == {"model": "org/base", "method": "dora", "lora.init_lora_weights": "pissa"}
     carried = {"base_model_name_or_path", "use_dora", "init_lora_weights"}
     assert left(made).keys() == config.keys() - carried
+
+
+def test_patterns_get_this_bases_names_and_expressions_stay(base_of: BaseOf) -> None:
+    ranks = {"q_lin": 2, "layers.0.self_attn.k_proj": 4, "out_lin": 8, "nowhere": 16, r".*\.mlp\..*": 32}
+    made = draft(json.dumps({"peft_type": "LORA", "rank_pattern": ranks}, indent=1), base_of("llama"))
+    assert list(values(made)["lora.rank_pattern"].items()) == [
+        *(("q_proj", 2), ("layers.0.self_attn.k_proj", 4), ("o_proj", 8), (r".*\.mlp\..*", 32))
+    ]
+    assert [(item.key, item.value, item.where) for item in made.left_out] == [("rank_pattern.nowhere", 16, "f.yml:7")]
 
 
 # -- single keys
@@ -332,6 +343,13 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
         ("finetuning_type: lora\nquantization_bit: 4", "quantization", "nf4"),
         ("finetuning_type: lora\npissa_init: true", "lora.init_lora_weights", "pissa"),
         ("peft_type: LORA\ntarget_modules: all-linear", "lora.target_modules", "all-linear"),
+        ("lora_r: 8\npeft_layers_to_transform: [0, 3]", "lora.layers_to_transform", [0, 3]),
+        ("peft_type: LORA\nlayers_to_transform: 5", "lora.layers_to_transform", [5]),
+X
+        ("peft_type: LORA\nalpha_pattern: {q_proj: 2}", "lora.alpha_pattern", {"q_proj": 2}),
+        ("peft_type: LORA\ntarget_parameters: [experts.down_proj]", "lora.target_parameters", ["experts.down_proj"]),
+        ("lora_r: 8\nlora_target_parameters: [mlp.experts.gate_up_proj]", "lora.target_parameters", ["mlp.experts.gate_up_proj"]),
+        ("lora: {rank_pattern: {q_proj: 2}, layers_to_transform: [1]}", "lora.rank_pattern", {"q_proj": 2}),
         ("training: {early_stopping_patience: null}\nlora: {r: 2}", "training.early_stopping_patience", None),
         ("lora: {r: 2}\ndomain: legal", "domain", "legal"),
     ],
@@ -374,6 +392,10 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
         ("lora_rank: 8\ninit_A: uniform\ninit_B: normal", "init_B", "f.yml:3", "starts at zero"),
         ("lora_rank: 8\ninit_A: uniform\ninit_B: normal", "init_A", "f.yml:2", "would not start as the base"),
         ("lora_rank: 8\nlr_multiplier: 10", "lr_multiplier", "f.yml:2", "hidden size"),
+        ("peft_type: LORA\nlayers_to_transform: [0]\nlayers_pattern: h", "layers_pattern", "f.yml:3", "first number"),
+        ("peft_type: LORA\nexclude_modules: [k_proj]", "exclude_modules", "f.yml:2", "lora.target_modules"),
+        ("peft_type: LORA\nrank_pattern:\n  'a(': 8", "rank_pattern", "f.yml:2", "no regular expression"),
+        ("peft_type: LORA\nrank_pattern: 8", "rank_pattern", "f.yml:2", "a mapping from patterns"),
         ("lora: {r: 2, rank: 3}", "lora.rank", "f.yml:1", "did you mean lora.r?"),
         ("lora: {r: 2}\ntraining: 5", "training", "f.yml:2", "keys, not a value"),
         ("lora: {r: 2}\nwhatever: {a: 1}", "whatever", "f.yml:2", "unknown key"),
@@ -403,16 +425,17 @@ def test_what_asks_for_nothing_is_neither_carried_nor_listed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "r", "why"),
+    ("kind", "text", "rank", "why"),
     [
         ("mixtral", "lora_rank_per_expert: 32", 32, None),
-        ("mixtral", "lora_rank: 64\nlora_rank_per_expert: 32", 64, "lora_rank gives it"),
+        ("mixtral", "lora_rank: 64\nlora_rank_per_expert: 32", 32, None),
         ("llama", "lora_rank_per_expert: 32", None, "no experts"),
     ],
 )
-def test_a_rank_per_expert(kind: str, text: str, r: int | None, why: str | None, base_of: BaseOf) -> None:
+def test_a_rank_per_expert(kind: str, text: str, rank: int | None, why: str | None, base_of: BaseOf) -> None:
     made = draft(text, base_of(kind))
-    assert values(made).get("lora.r") == r
+    assert values(made).get("lora.rank_per_expert") == rank
+    assert values(made).get("lora.r") == (64 if "lora_rank:" in text else None)
     assert len(made.left_out) == (why is not None)
     assert why is None or why in made.left_out[0].why
 

@@ -35,6 +35,8 @@ def value_text(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(value_text, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{visible(str(name))}: {value_text(inner)}" for name, inner in value.items())
     return visible(str(value))
 
 

@@ -20,6 +20,7 @@ from rankwise.facts.meta import walk_on_meta
 from rankwise.facts.modules import (
     BIASES,
     GROUPS,
+    TAKEN_FOR_EXPERTS,
     ExpertParameter,
     Module,
     container_names,
@@ -33,6 +34,7 @@ from rankwise.facts.modules import (
 )
 from rankwise.facts.settings import ConfigFault
 from rankwise.facts.shapes import RENAMED, TRANSPOSED, weights_from_config
+from rankwise.recipe.patterns import value_at
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
 Task = Literal["causal_lm", "seq_cls", "seq_2_seq_lm"]
@@ -152,30 +154,45 @@ class Anatomy:
                 absent.append(name)
         return Targets(tuple(dict.fromkeys(found)), tuple(absent), expanded, tuple(unreachable))
 
-    def targeted(self, modules: Iterable[str]) -> tuple[Module, ...]:
-        """The linear layers that these target names put an adapter on."""
+    def targeted(self, modules: Iterable[str], layers: Collection[int] | None = None) -> tuple[Module, ...]:
+        """The linear layers that these target names put an adapter on; `layers`: in those of these numbers alone."""
         names = tuple(modules)
-        return tuple(m for m in self.modules if m.reachable and any(m.matches(name) for name in names))
+        return tuple(m for m in self.modules if m.reachable and any(m.targeted_by(name, layers) for name in names))
+
+    def experts_meant(self, names: Iterable[str]) -> tuple[ExpertParameter, ...]:
+        """The fused experts that target names speak of, which PEFT must be given as `target_parameters`."""
+        named = tuple(names)
+        return tuple(p for p in self.expert_parameters if any(p.meant_by(name) for name in named))
 
     def targeted_experts(self, parameters: Iterable[str]) -> tuple[ExpertParameter, ...]:
         """The fused experts that these names of `target_parameters` put an adapter on."""
         names = tuple(parameters)
         return tuple(p for p in self.expert_parameters if any(p.matches(name) for name in names))
 
-    def trainable_parameters(self, modules: Iterable[str], r: int, bias: str = "none") -> int:
+    def trainable_parameters(
+        self,
+        modules: Iterable[str],
+        r: int,
+        bias: str = "none",
+        rank_pattern: Mapping[str, int] | None = None,
+        layers: Collection[int] | None = None,
+    ) -> int:
         """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains; of the adapter
-        alone, without `classifier_parameters`."""
-        layers = self.targeted(modules)
-        count = sum(r * (m.in_features + m.out_features) for m in layers)
+        alone, without `classifier_parameters`. `rank_pattern`: other ranks than `r`, by PEFT's patterns."""
+        adapted, ranks = self.targeted(modules, layers), rank_pattern or {}
+        count = sum(value_at(ranks, m.path, r) * (m.in_features + m.out_features) for m in adapted)
         if bias == "all":
             return count + self.bias_parameters
         if bias == "lora_only":
-            return count + sum(m.out_features for m in layers if m.has_bias)
+            return count + sum(m.out_features for m in adapted if m.has_bias)
         return count
 
-    def expert_trainable_parameters(self, parameters: Iterable[str], r: int) -> int:
+    def expert_trainable_parameters(
+        self, parameters: Iterable[str], r: int, rank_pattern: Mapping[str, int] | None = None
+    ) -> int:
         """r * (in + out) for every expert of the fused parameters that `target_parameters` names."""
-        return sum(r * p.experts * (p.in_features + p.out_features) for p in self.targeted_experts(parameters))
+        experts, ranks = self.targeted_experts(parameters), rank_pattern or {}
+        return sum(value_at(ranks, p.path, r) * p.experts * (p.in_features + p.out_features) for p in experts)
 
 
 def read_anatomy(path: Path, name: str = "") -> Anatomy:
@@ -290,9 +307,12 @@ def _without_copies(tensors: tuple[Weight, ...], inner: Mapping[str, Any]) -> tu
 
 
 def _named_as_built(modules: tuple[Module, ...], model_type: str) -> tuple[Module, ...]:
-    """The modules under the names transformers gives them once loaded, where the files use others."""
+    """The modules under the names transformers gives them once loaded, where the files use others, with what PEFT makes
+    of these names."""
     renamed = RENAMED.get(model_type, {})
-    return tuple(replace(m, path=renamed[m.path]) if m.path in renamed else m for m in modules)
+    named = tuple(replace(m, path=renamed[m.path]) if m.path in renamed else m for m in modules)
+    taken = TAKEN_FOR_EXPERTS.get(model_type, ()) if any(m.role == "expert" for m in named) else ()
+    return tuple(replace(m, taken=True) if m.leaf in taken and m.role != "expert" else m for m in named)
 
 
 def _key_width(inner: Mapping[str, Any], modules: Iterable[Module], hidden: int) -> int:

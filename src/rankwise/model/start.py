@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from rankwise.errors import RunError
 from rankwise.facts.adapter import CONFIG, WEIGHTS
 from rankwise.files import read_json, write_json
+from rankwise.model.attach import whole
 
 
 def start_of(model: PeftModel) -> dict[str, torch.Tensor]:
@@ -58,8 +59,11 @@ def subtract_start(folder: Path, start: dict[str, torch.Tensor]) -> None:
             joined[name] = tensor
     save_file(joined, folder / WEIGHTS, metadata={"format": "pt"})
     config = read_json(folder / CONFIG)
+    times = sqrt(2) if config["use_rslora"] else 2  # the scale stays what it was
     config["r"] *= 2
-    alpha = config["lora_alpha"] * (sqrt(2) if config["use_rslora"] else 2)  # the scale stays what it was
-    config["lora_alpha"] = int(alpha) if alpha == int(alpha) else alpha
+    config["lora_alpha"] = whole(config["lora_alpha"] * times)
+    config["rank_pattern"] = {pattern: 2 * r for pattern, r in (config.get("rank_pattern") or {}).items()}
+    alphas = config.get("alpha_pattern") or {}
+    config["alpha_pattern"] = {pattern: whole(alpha * times) for pattern, alpha in alphas.items()}
     config["init_lora_weights"] = True
     write_json(folder / CONFIG, config)

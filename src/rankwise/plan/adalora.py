@@ -53,6 +53,9 @@ def decide_schedule(ledger: Ledger, steps: int) -> None:
         "lora.use_rslora": ledger.settled["lora.use_rslora"] is True,
         "lora.bias": ledger.settled["lora.bias"] != "none",
         "lora.init_lora_weights": ledger.settled["lora.init_lora_weights"] is not True,
+        "lora.rank_pattern": bool(ledger.settled["lora.rank_pattern"]),
+        "lora.alpha_pattern": bool(ledger.settled["lora.alpha_pattern"]),
+        "lora.layers_to_transform": ledger.settled["lora.layers_to_transform"] is not None,
     }
     for key in (key for key, is_wrong in wrong.items() if is_wrong):
         message = f"adalora does not take {key}: {ledger.settled[key]}; leave it out, or take lora"

@@ -7,6 +7,7 @@ from math import ceil
 from rankwise.data.corpus import Corpus
 from rankwise.data.split import spread
 from rankwise.facts import Anatomy, Machine, Measurement
+from rankwise.plan.adapted import expert_names
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import Memory, largest_micro_batch, plan_memory
 from rankwise.plan.timing import tokens_a_row, training_seconds
@@ -40,7 +41,9 @@ def _memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, trainable: int) ->
     classes = len(corpus.labels) if anatomy.task == "seq_cls" else 0
     again, method = bool(ledger.settled[CHECKPOINTING]), str(ledger.settled["method"])
     quantization = str(ledger.settled["quantization"])
-    return plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again, quantization)
+    adapted = anatomy.targeted_experts(expert_names(ledger.settled))
+    experts = sum(p.experts * p.in_features * p.out_features for p in adapted)
+    return plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again, quantization, experts)
 
 
 def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> Memory:

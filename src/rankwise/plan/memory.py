@@ -123,15 +123,19 @@ def plan_memory(
     classes: int = 0,
     checkpointing: bool = False,
     quantization: str = "none",
+    experts: int = 0,
 ) -> Memory:
     """`method`: one of `facts/counts`' METHODS that trains. `dtype`: of the frozen base. `classes`: labels that a
     sequence classifier tells apart; 0: the answers are tokens of the vocabulary. `checkpointing`: activations of one
-    layer at a time, and every layer's input."""
-    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing, quantization)
+    layer at a time, and every layer's input. `experts`: weights of the fused experts that are adapted, which PEFT makes
+    anew, with the adapter in them, for each pass."""
+    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing, quantization, experts)
     held = training.base + training.adapter + PROCESS
     return Memory(
         training=training,
-        evaluation=held + _forward_bytes(anatomy, dtype, batch.tokens if classes else EVALUATION_TOKENS, classes),
+        evaluation=held
+        + _forward_bytes(anatomy, dtype, batch.tokens if classes else EVALUATION_TOKENS, classes)
+        + experts * BYTES[dtype] // anatomy.num_layers,
         merging=_merging_bytes(anatomy, method, trainable),
     )
 
@@ -145,20 +149,23 @@ def training_memory(
     classes: int = 0,
     checkpointing: bool = False,
     quantization: str = "none",
+    experts: int = 0,
 ) -> TrainingMemory:
     """Of `plan_memory`, the part that trains."""
     size, hidden = BYTES[dtype], anatomy.hidden_size
     kept = HIDDEN_KEPT * hidden + INNER_KEPT * _widest(anatomy)
     kept *= 1 if any(p.role == "gate" for p in anatomy.projections) else OWN_FORWARD
     kept += hidden * min(batch.keys, WEIGHTS_KEPT * HEAD_SIZE) // HEAD_SIZE
+    layers = 1 if checkpointing else anatomy.num_layers
     kept = anatomy.num_layers * hidden + kept if checkpointing else anatomy.num_layers * kept
+    made = experts * (layers + 1) // anatomy.num_layers  # each layer's, and the gradient of one
     outputs = classes or anatomy.vocab_size
     return TrainingMemory(
         base=frozen_bytes(anatomy, method, dtype, quantization),
         adapter=trainable * WEIGHT_BYTES,
         gradients=trainable * GRADIENT_BYTES,
         optimizer=trainable * MOMENT_BYTES,
-        activations=batch.tokens * (kept + PASSING * _widest(anatomy)) * size,
+        activations=(batch.tokens * (kept + PASSING * _widest(anatomy)) + made) * size,
         logits=min(batch.targets * outputs, max(LOGITS_HELD, outputs)) * (2 * size + LOGIT_BYTES),
         process=PROCESS,
     )

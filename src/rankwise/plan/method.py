@@ -16,8 +16,8 @@ from typing import Any
 from rankwise.data.corpus import Corpus
 from rankwise.doctrine import DOCTRINES, Situation
 from rankwise.facts import Anatomy, Machine
-from rankwise.facts.counts import METHODS, trainable_parameters
-from rankwise.plan.adalora import initial_rank
+from rankwise.facts.counts import METHODS
+from rankwise.plan.adapted import adapted
 from rankwise.plan.memory import GRADIENT_BYTES, MOMENT_BYTES, PROCESS, WEIGHT_BYTES, frozen_bytes
 from rankwise.plan.objections import Broken, broken_rules
 from rankwise.plan.plan import Plan
@@ -99,21 +99,12 @@ class Costs:
 
     def __init__(self, plan: Plan, anatomy: Anatomy, corpus: Corpus) -> None:
         self.plan, self.anatomy, self.corpus = plan, anatomy, corpus
-        modules, r = plan["lora.target_modules"], plan["lora.r"]
-        assert isinstance(modules, list) and isinstance(r, int)
-        self.modules, self.r, self.bias = modules, r, str(plan["lora.bias"])
+        self.on = adapted(plan.values())
         self.dtype = "bfloat16" if plan["training.bf16"] else "float32"
 
     def trainable(self, name: str) -> int:
-        return trainable_parameters(
-            self.anatomy,
-            name,
-            self.modules,
-            initial_rank(self.r) if name == "adalora" else self.r,
-            self.bias,
-            virtual_tokens=VIRTUAL_TOKENS,
-            labels=len(self.corpus.labels),
-        )
+        labels = len(self.corpus.labels)
+        return self.on.trainable(self.anatomy, name, virtual_tokens=VIRTUAL_TOKENS, labels=labels)
 
     def memory_bytes(self, name: str, trainable: int) -> int:
         """At the peak; of `prompt` and `classifier`, at the peak of running the base."""
@@ -132,7 +123,7 @@ class Costs:
     def time(self, name: str) -> float | None:
         """Of training, in times of LoRA's; None where there is no closed form."""
         body, head = self._multiplied()
-        adapter = sum(self.r * (m.in_features + m.out_features) for m in self.anatomy.targeted(self.modules))
+        adapter = self.on.pairs(self.anatomy)
         lora = 2 * (body + head) + 3 * adapter
         epochs = self.plan["training.num_train_epochs"]
         assert isinstance(epochs, int | float)

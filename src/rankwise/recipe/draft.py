@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from rankwise.errors import Problem, RecipeError
-from rankwise.recipe.keys import accepts
+from rankwise.recipe.keys import accepts, holds_mapping
 from rankwise.recipe.parse import parse_recipe
 from rankwise.recipe.tree import bare_scalar
 from rankwise.recipe.write import Chosen, yaml_value
@@ -103,7 +103,7 @@ class Draft:
             if base is not None and base.tied_head and "lm_head" in found:
                 self.leave(name, "this base's head is tied to its embeddings, so it is no layer of its own")
             elif not found:
-                self.leave(name, "this base has no such layer, or only inside fused experts, which no name reaches")
+                self.leave(name, "this base has no such layer")
             else:
                 here += found
                 same = found in ((written,), (written.rpartition(".")[2],))
@@ -120,7 +120,9 @@ class Draft:
 
 def refusal(key: str, value: object) -> str | None:
     """Why a recipe cannot say `key: value` in this build; None: it can."""
-    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict | list) for item in value)):
+    inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    nested = any(isinstance(item, dict | list) for item in inner)
+    if nested or (isinstance(value, dict) and not holds_mapping(key)):
         return f"it holds keys below it; {key} takes {accepts(key)}"
     section, _, name = key.rpartition(".")
     line = f"{name}: {yaml_value(value)}\n"

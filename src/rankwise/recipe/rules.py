@@ -52,6 +52,19 @@ def _axolotl_targets(work: Translation, key: str, node: Node) -> None:
         _all_or_names("all-linear")(work, key, node)
 
 
+def _layers(work: Translation, key: str, node: Node) -> None:
+    """PEFT takes one number as well as a list of them."""
+    value = [node.value] if isinstance(node.value, int) else node.plain()
+    work.offer("lora.layers_to_transform", value, key, node)
+
+
+def _patterns(meant: str) -> Rule:
+    def rule(work: Translation, key: str, node: Node) -> None:
+        work.patterns(meant, key, node)
+
+    return rule
+
+
 # -- method
 
 
@@ -204,15 +217,11 @@ def _lr_multiplier(work: Translation, key: str, node: Node) -> None:
 
 def _rank_per_expert(work: Translation, key: str, node: Node) -> None:
     if work.base is None:
-        work.leave(
-            key, node, "whether the base has experts cannot be looked at here; lora.r is the rank of every layer"
-        )
+        work.leave(key, node, "whether the base has experts cannot be looked at here")
     elif not work.base.experts:
         work.leave(key, node, "this base has no experts; lora.r is the rank of its layers")
-    elif work.names("lora_rank"):
-        work.leave(key, node, "one rank, lora.r, goes for every layer, and lora_rank gives it")
     else:
-        work.offer("lora.r", node.plain(), key, node, f"{key}, here the rank of every layer")
+        work.offer("lora.rank_per_expert", node.plain(), key, node)
 
 
 def _init_a(work: Translation, key: str, node: Node) -> None:
@@ -246,6 +255,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "peft_use_dora": _if_true("method", "dora"),
         "lora_target_linear": _if_true("lora.target_modules", "all-linear"),
         "lora_target_modules": _axolotl_targets,
+        "peft_layers_to_transform": _layers,
         "datasets": _axolotl_rows("data.train"),
         "test_datasets": _axolotl_rows("data.held_out"),
         "val_set_size": _held_out_share,
@@ -269,6 +279,9 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "task_type": _task,
         "use_dora": _if_true("method", "dora"),
         "target_modules": _all_or_names("all-linear"),
+        "layers_to_transform": _layers,
+        "rank_pattern": _patterns("lora.rank_pattern"),
+        "alpha_pattern": _patterns("lora.alpha_pattern"),
     },
     GUIDE.name: {
         **_COMMON,

@@ -9,12 +9,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+
+from rankwise.recipe.patterns import compiled
 
 Auto = Literal["auto"]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
+Rank = Annotated[int, Field(ge=1, le=1024)]
+LayerNumber = Annotated[int, Field(ge=0)]
+
+
+def _readable(pattern: str) -> str:
+    """Raises PatternError, a ValueError, where PEFT could not read it."""
+    compiled(pattern)
+    return pattern
+
+
+Pattern = Annotated[Text, AfterValidator(_readable)]
+"""Of PEFT's rank_pattern and alpha_pattern."""
 
 
 class Section(BaseModel):
@@ -44,7 +58,7 @@ class DataRecipe(Section):
 
 
 class LoraRecipe(Section):
-    r: Annotated[int, Field(ge=1, le=1024)] | Auto = "auto"
+    r: Rank | Auto = "auto"
     """Rank of the adapter"""
     lora_alpha: Positive | Auto = "auto"
     """Numerator of the adapter's scale; auto follows r"""
@@ -58,6 +72,16 @@ class LoraRecipe(Section):
     """Scale by alpha / sqrt(r) instead of alpha / r"""
     init_lora_weights: bool | Literal["gaussian", "pissa", "olora", "auto"] = "auto"
     """How the adapter starts; true is PEFT's default. pissa and olora begin from the base's own weights"""
+    layers_to_transform: Annotated[list[LayerNumber], Field(min_length=1)] | None = None
+    """Numbers of the layers that get an adapter, counted from 0; null: all of them"""
+    rank_pattern: Annotated[dict[Pattern, Rank], Field(min_length=1)] | None = None
+    """Ranks of single layers, by name or by an expression for the end of a path; null: r everywhere"""
+    alpha_pattern: Annotated[dict[Pattern, Positive], Field(min_length=1)] | None = None
+    """Alphas of single layers, by the same patterns as ranks; null: lora_alpha everywhere"""
+    target_parameters: Annotated[list[Text], Field(min_length=1)] | Auto | None = "auto"
+    """Experts fused in one parameter that get an adapter, such as mlp.experts.down_proj; null: none"""
+    rank_per_expert: Rank | Auto = "auto"
+    """Rank of the adapter on each fused expert"""
 
 
 class TrainingRecipe(Section):

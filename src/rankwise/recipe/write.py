@@ -18,6 +18,7 @@ _AUTO: Mapping[str, str] = {
     "data.max_length": "the longest row, within what the base takes",
     "method": "the plan chooses, and says why",
     "lora.target_modules": "the doctrine decides, by this base's own names",
+    "lora.target_parameters": "the experts, where the names above speak of them",
     "training.bf16": "what is faster on this machine, measured",
     "quantization": "the plan chooses, and says why",
     "shared_prefix": "true, for it is exact",
@@ -86,9 +87,11 @@ def _one_line(text: str) -> str:
 
 
 def yaml_value(value: object) -> str:
-    """A scalar, or a list of scalars in brackets, as YAML reads it back on one line."""
+    """A scalar, or a list or mapping of scalars in brackets, as YAML reads it back on one line."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_item, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_item(str(name))}: {_item(item)}' for name, item in value.items())}}}"
     return yaml_scalar(value)
 
 
@@ -96,7 +99,7 @@ def _item(value: object) -> str:
     """As `yaml_scalar`, but no text is bare that a comma or bracket could split."""
     written = yaml_scalar(value)
     if isinstance(value, str) and written == value and not _PLAIN_NAME.fullmatch(value):
-        return f'"{value}"'
+        return _quoted(value)
     return written
 
 
@@ -109,6 +112,10 @@ def yaml_scalar(value: object) -> str:
     text = str(value)
     if text.isprintable() and reads_as_itself(text):
         return text
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
     return '"' + "".join(_escaped(character) for character in text) + '"'
 
 

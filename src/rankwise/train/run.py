@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 
 from rankwise.catalog import write_card
 from rankwise.data.batch import pack
@@ -154,16 +154,6 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
     take = PlanReader(plan)
     step_rows = take.take("training.per_device_train_batch_size", int)
     accumulation = take.take("training.gradient_accumulation_steps", int)
-    lora = LoraSettings(
-        r=take.take("lora.r", int),
-        lora_alpha=take.take("lora.lora_alpha", float),
-        lora_dropout=take.take("lora.lora_dropout", float),
-        target_modules=take.take("lora.target_modules", list),
-        bias=take.take("lora.bias", str),
-        use_rslora=take.take("lora.use_rslora", bool),
-        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
-        use_dora=take.value("method") == "dora",
-    )
     optim = OptimSettings(
         optim=take.take("training.optim", str),
         learning_rate=take.take("training.learning_rate", float),
@@ -188,7 +178,7 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         seed=take.take("training.seed", int),
         on_nonfinite=_on_nonfinite(take),
     )
-    schedule = None
+    lora, schedule = _lora_settings(take), None
     if take.value("method") == "adalora":
         schedule = schedule_of(lora.r, loop.num_steps)
         if take.take("adalora.init_r", int) != schedule.init_r:
@@ -210,6 +200,24 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
     _require_as_planned(take, corpus)
     take.require_all_read()
     return settings
+
+
+def _lora_settings(take: PlanReader) -> LoraSettings:
+    return LoraSettings(
+        r=take.take("lora.r", int),
+        lora_alpha=take.take("lora.lora_alpha", float),
+        lora_dropout=take.take("lora.lora_dropout", float),
+        target_modules=take.take("lora.target_modules", list),
+        bias=take.take("lora.bias", str),
+        use_rslora=take.take("lora.use_rslora", bool),
+        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
+        use_dora=take.value("method") == "dora",
+        layers_to_transform=take.take_optional("lora.layers_to_transform", list),
+        rank_pattern=take.take_optional("lora.rank_pattern", dict) or {},
+        alpha_pattern=take.take_optional("lora.alpha_pattern", dict) or {},
+        target_parameters=take.take_optional("lora.target_parameters", list) or (),
+        rank_per_expert=take.take_optional("lora.rank_per_expert", int),
+    )
 
 
 def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
@@ -272,7 +280,7 @@ def _write_adapter(
         if start is not None:
             subtract_start(draft, start)
             _require_same_logits(model, draft, corpus, base, settings)
-        _settle_config(draft / "adapter_config.json")
+        _settle_config(draft / "adapter_config.json", model.peft_config["default"])
         record = AdapterRecord(
             name=settings.domain or Path(request.train).stem,
             domain=settings.domain,
@@ -331,10 +339,14 @@ def _require_same_logits(
         raise RunError(f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's")
 
 
-def _settle_config(file: Path) -> None:
-    """PEFT writes its target set in an order of the moment; sorted, one seed gives one file."""
+def _settle_config(file: Path, made: PeftConfig) -> None:
+    """PEFT writes its target sets in an order of the moment; sorted, one seed gives one file. Patterns it sorts, though
+    the first that matches counts; they go back into the order in which they were trained."""
     config = read_json(file)
-    config["target_modules"] = sorted(config["target_modules"])
+    for key in ("target_modules", "target_parameters"):
+        config[key] = sorted(config[key]) if config.get(key) else config.get(key)
+    for key in ("rank_pattern", "alpha_pattern"):
+        config[key] = {pattern: config[key][pattern] for pattern in getattr(made, key) or ()}
     write_json(file, config)
 
 
