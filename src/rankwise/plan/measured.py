@@ -10,15 +10,16 @@ from rankwise.plan.rehearsal import Rehearsal, predict
 
 def with_rehearsal(plan: Plan, prepared: Prepared, rehearsal: Rehearsal) -> Plan:
     """Time, memory and the bits that the answers hold; no decision changes."""
-    prediction = predict(rehearsal)
-    modules, r = plan["lora.target_modules"], plan["lora.r"]
-    assert isinstance(modules, list) and isinstance(r, int)
-    capacity = judge_capacity(
-        r,
-        lambda rank: prepared.anatomy.trainable_parameters(modules, rank),
-        prepared.corpus.supervised_tokens,
-        DescriptionLength(*rehearsal.description),
-    )
+    prediction, capacity = predict(rehearsal), plan.capacity
+    if rehearsal.description is not None:
+        modules, r = plan["lora.target_modules"], plan["lora.r"]
+        assert isinstance(modules, list) and isinstance(r, int)
+        capacity = judge_capacity(
+            r,
+            lambda rank: prepared.anatomy.trainable_parameters(modules, rank),
+            prepared.corpus.supervised_tokens,
+            DescriptionLength(*rehearsal.description),
+        )
     return plan.model_copy(
         update={
             "prediction": prediction,
