@@ -217,7 +217,8 @@ class _Advice:
                 "error" if TARGETS in self.asked.given else "warning",
                 "unreachable-target",
                 where,
-                f"{', '.join(targets.unreachable)}: fused expert or router weights, which no target name reaches",
+                f"{', '.join(targets.unreachable)}: fused expert or router weights, or a head that "
+                "is trained whole; no target name reaches them",
             )
         notes = [f"{name} = {', '.join(parts)}" for name, parts in targets.expanded.items()]
         notes += [f"without {name}, which this base has not" for name in targets.absent]

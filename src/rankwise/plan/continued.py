@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rankwise.doctrine import Value
 from rankwise.errors import AdapterError, Problem, raise_if_errors
 from rankwise.facts import Anatomy, BaseIdentity, read_adapter, verify_adapter
+from rankwise.facts.classifier import TRAINED
 
 _BEYOND = (
     "alpha_pattern",
@@ -30,6 +32,8 @@ class Continued:
     folder: Path
     values: Mapping[str, Value]
     """Recipe key -> the adapter's own value."""
+    labels: tuple[str, ...]
+    """What a classifier's head tells apart, or a causal base chooses among; empty for open answers."""
     problems: tuple[Problem, ...]
     """Remarks; none is an error."""
 
@@ -42,7 +46,10 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     config, record = facts.config, facts.record
     kept = "none" if record is None else record.base.quantization
     targets, start = config.get("target_modules"), config.get("init_lora_weights", True)
-    beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key)]
+    own = ("modules_to_save",) if anatomy.task == "seq_cls" and _only_head(config) else ()
+    beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key) and key not in own]
+    if anatomy.task == "seq_cls" and record is None:
+        beyond.append("labels that no rankwise.json names")
     if not isinstance(targets, list):
         beyond.append(f"target_modules: {targets}")
     if start not in _STARTS:
@@ -61,4 +68,9 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
         "lora.use_rslora": config.get("use_rslora", False),
         "lora.init_lora_weights": start,
     }
-    return Continued(folder, values, tuple(problems))
+    return Continued(folder, values, () if record is None else record.task.labels, tuple(problems))
+
+
+def _only_head(config: Mapping[str, Any]) -> bool:
+    """Whether nothing is trained whole but what PEFT trains so for the task itself."""
+    return set(config.get("modules_to_save") or ()) <= set(TRAINED)
