@@ -141,7 +141,8 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     from rankwise.evaluate.run import Contest
     from rankwise.evaluate.task import Task
 
-    task = Task(record.task.labels, record.task.assistant_turns, record.task.scorer)
+    asked_for = record.task
+    task = Task(asked_for.labels, asked_for.assistant_turns, asked_for.scorer, asked_for.task == "seq_cls")
     rows = as_trained(rows, record, opened.renderer)
     result = Contest(opened, task, record.data.seed, observer).run(rows)
     if data is None and (folder.parent / "plan.json").is_file():
@@ -187,6 +188,12 @@ class Conversation:
     def __init__(self, target: str, observer: Observer) -> None:
         folder = catalog.locate_adapter(target)
         self.record = _record(folder)
+        if self.record.task.task == "seq_cls":
+            message = (
+                "this adapter and its head only label texts, and its base says nothing beside them; score it with: "
+                f"rankwise evaluate {target}"
+            )
+            raise AdapterError(problems=[Problem("error", "adapter-of-classifier", str(folder), message)])
         self._opened = _open(folder, self.record, observer)
 
     def ask(self, text: str) -> dict[str, Reply]:

@@ -86,9 +86,9 @@ GOLDEN = {
         ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"],
         "seq_cls",
         (768 + 1) * 768 + (768 + 1) * 3,  # pre_classifier and classifier
-        codes=NOT_BUILT,
+        codes=(),
     ),
-    "minilm-l6": Golden(bert(6, 384, 1536), 384, 16, BERT, "seq_cls", (384 + 1) * 3, codes=NOT_BUILT),
+    "minilm-l6": Golden(bert(6, 384, 1536), 384, 16, BERT, "seq_cls", (384 + 1) * 3, codes=()),
     "t5-small": Golden(
         # q, k, v and o, of the decoder twice; wi and wo
         6 * 3 * 4 * (512 + 512) + 12 * 2 * (512 + 2048),
@@ -161,9 +161,11 @@ def test_what_does_not_write_by_itself_is_not_spoken_of_as_if_it_did(name: str, 
     spoken = json.dumps([decision["reason"] for decision in decided.values()])
     for word in ("causal base", "generates the answer", "conversation", "was taught", "default prompt"):
         assert word not in spoken
-    [not_built] = [p for p in plan["problems"] if p["code"] == "task-not-built"]
-    assert not_built["severity"] == "warning" and "train will refuse it" in not_built["message"]
-    assert GOLDEN[name].task in not_built["message"]
+    not_built = [p for p in plan["problems"] if p["code"] == "task-not-built"]
+    assert len(not_built) == (name == "t5-small")
+    for problem in not_built:
+        assert problem["severity"] == "warning" and "train will refuse it" in problem["message"]
+        assert GOLDEN[name].task in problem["message"]
 
 
 def test_open_rows_on_an_encoder_are_refused_with_advice(folder: Path, cli: Cli) -> None:
@@ -177,6 +179,13 @@ def test_open_rows_on_an_encoder_are_refused_with_advice(folder: Path, cli: Cli)
 def test_a_task_of_another_kind_of_base_is_refused(folder: Path, cli: Cli) -> None:
     done = cli("plan", "minilm-l6.yaml", "--set", "task=causal_lm", "--json", cwd=folder)
     assert done.code == 2 and done.codes == ["task-of-another-base"]
+
+
+def test_a_causal_base_gets_no_classification_head(folder: Path, cli: Cli) -> None:
+    done = cli("plan", "smollm2-135m.yaml", "--set", "task=seq_cls", "--json", cwd=folder)
+    assert done.code == 2 and done.codes == ["task-of-another-base"]
+    [problem] = done.json["problems"]
+    assert "is a causal base" in problem["message"] and "scores every label" in problem["message"]
 
 
 def test_what_an_encoder_does_not_read_is_said(folder: Path, cli: Cli) -> None:
@@ -194,7 +203,8 @@ def test_nothing_is_trained_without_weights_tokenizer_and_a_built_task(folder: P
             assert done.code == 2
             said = " ".join(problem["message"] for problem in done.json["problems"])
             assert "base-no-weights" in done.codes
-            assert "no tokenizer.json" in said and "trains causal_lm only" in said
+            assert "no tokenizer.json" in said
+            assert ("trains causal_lm and seq_cls only" in said) == (name == "t5-small")
             assert not (folder / "run").exists()
 
 

@@ -290,8 +290,9 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
         **{"init_lora_weights": "pissa", "revision": "main"},
     }
     made = draft(json.dumps(config, indent=1))
-    assert values(made) == {"model": "org/base", "method": "dora", "lora.init_lora_weights": "pissa"}
-    carried = {"base_model_name_or_path", "use_dora", "init_lora_weights"}
+    chosen = {"model": "org/base", "method": "dora", "task": "seq_cls", "lora.init_lora_weights": "pissa"}
+    assert values(made) == chosen
+    carried = {"base_model_name_or_path", "use_dora", "task_type", "init_lora_weights"}
     assert left(made).keys() == config.keys() - carried
 
 

@@ -54,7 +54,7 @@ def _front_matter(record: AdapterRecord) -> str:
     fields: dict[str, object] = {
         "base_model": record.base.name,
         "library_name": "peft",
-        "pipeline_tag": "text-generation",
+        "pipeline_tag": "text-classification" if record.task.task == "seq_cls" else "text-generation",
         "tags": ["lora", "rankwise", *([record.domain] if record.domain else [])],
     }
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]  # JSON is YAML
@@ -104,9 +104,11 @@ def _task(record: AdapterRecord) -> str:
         lines.append(f"Tools every training row had: {len(record.task.tools)}, listed in rankwise.json.")
     if record.task.instruction:
         lines.append(f"Its prompt:\n\n```text\n{record.task.instruction}\n```")
-    lines.append(
-        "It expects the base's own chat template and tokenizer; rankwise.json holds their digests and the plan."
-    )
+    if record.task.task == "seq_cls":
+        lines.append("It reads the text alone, by the base's own tokenizer; the head over these labels is in it.")
+    else:
+        lines.append("It expects the base's own chat template and tokenizer.")
+    lines.append("rankwise.json holds the digests of what it needs, and the plan.")
     return "\n\n".join(lines)
 
 
@@ -138,6 +140,8 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _loading(record: AdapterRecord) -> str:
+    if record.task.task == "seq_cls":
+        return _loading_classifier(record)
     kept = record.base.quantization
     imports, base = "AutoModelForCausalLM, AutoTokenizer", "AutoModelForCausalLM.from_pretrained(BASE)"
     note = f"Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:"
@@ -157,3 +161,20 @@ model = PeftModel.from_pretrained(base, ADAPTER)
 ```
 
 With rankwise: `rankwise chat ADAPTER`."""
+
+
+def _loading_classifier(record: AdapterRecord) -> str:
+    return f"""Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+labels = {json.dumps(record.task.labels, ensure_ascii=False)}
+tokenizer = AutoTokenizer.from_pretrained(BASE)
+names = dict(enumerate(labels))
+base = AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=len(names), id2label=names)
+model = PeftModel.from_pretrained(base, ADAPTER).eval()
+```
+
+With rankwise: `rankwise evaluate ADAPTER --data ROWS`."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rankwise.cli.text import CONTESTANTS, METRICS, score_text, size_text, time_text
+from rankwise.cli.text import CONTESTANTS, METRICS, bits_text, score_text, size_text, time_text
 from rankwise.events import Event, Observer
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _step(event: Event) -> Advance:
 
 def _held_out(event: Event) -> str:
     best = ", best so far" if event["best"] else ""
-    return f"step {event['step']}: held-out {event['bits_per_token']:.3f} bits/token on {event['rows']} rows{best}"
+    return f"step {event['step']}: held-out {bits_text(event)} on {event['rows']} rows{best}"
 
 
 def _resumed(event: Event) -> str:

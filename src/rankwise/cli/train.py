@@ -12,7 +12,7 @@ import typer
 
 from rankwise.cli.options import AsJson, Overrides
 from rankwise.cli.screen import Screen, answering, refuse
-from rankwise.cli.text import size_text, time_text
+from rankwise.cli.text import bits_text, size_text, time_text
 from rankwise.signals import Interrupted, stop_on_signals
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def show_trained(console: Console, trained: Trained) -> None:
         f"at most {size_text(trained.peak_memory_bytes)} of memory."
     )
     held_out = trained.held_out
-    console.print(f"Best held-out loss: {held_out['bits_per_token']:.3f} bits/token, after step {held_out['step']}.")
+    console.print(f"Best held-out loss: {bits_text(held_out)}, after step {held_out['step']}.")
     if trained.prediction is not None:
         seconds, memory = trained.prediction["seconds"], trained.prediction["memory_bytes"]
         console.print(

@@ -196,7 +196,7 @@ def _fit_sides(
     """Ask, render and fit the rows. A label left without a training row is given up: the prompt must not offer it."""
     labels, lost = _labels(train), list[Row]()
     while True:
-        instruction = default_instruction(labels) if labels and request.instruction is None else request.instruction
+        instruction = _instruction(renderer, request, labels)
         sides = [[asked(row, instruction) for row in rows] for rows in (train, held_out)]
         rendered = [_render_all(renderer, rows, request, problems) for rows in sides]
         raise_data_errors(problems, request.train)
@@ -212,6 +212,13 @@ def _fit_sides(
         lost += [row for row in train if row.label not in left]
         train = [row for row in train if row.label in left]
         labels = left
+
+
+def _instruction(renderer: Renderer, request: CorpusRequest, labels: Sequence[str]) -> str | None:
+    """What stands before the text of every label row."""
+    if not renderer.takes_prompt:
+        return None
+    return default_instruction(labels) if labels and request.instruction is None else request.instruction
 
 
 def _read_both(request: CorpusRequest) -> tuple[Table, Table | None]:

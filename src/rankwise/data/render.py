@@ -53,6 +53,8 @@ class Rendered:
     """Tokens before the last answer; `ids[:prompt]` is what a model is asked with."""
     stops: bool
     """A supervised stop token ends every supervised answer."""
+    label: str | None = None
+    """What an encoder is to say of the text, which it does not write; None: the answer is among the tokens."""
 
     @property
     def num_supervised(self) -> int:
@@ -104,6 +106,8 @@ class Renderer:
 
     def __init__(self, folder: Path, today: datetime = TEMPLATE_DATE, estimate: bool = False) -> None:
         self.folder = folder
+        self.takes_prompt = True
+        """Whether a text/label row is asked under an instruction."""
         config = _read(folder / "tokenizer_config.json")
         self._special = {
             name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")

@@ -100,6 +100,8 @@ def verdict(scores: Mapping[str, float], differences: Mapping[str, Difference]) 
     comes first, then what cannot be told apart from it, then what it beats.
     """
     order = sorted((name for name in _NAMES if name in differences), key=lambda name: _standing(differences[name]))
+    if not order:
+        return f"Nothing to hold the adapter ({scores['adapter']:.3f}) against."
     return "\n".join(_sentence(name, scores, differences[name]) for name in order)
 
 

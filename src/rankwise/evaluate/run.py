@@ -19,11 +19,14 @@ from rankwise.evaluate.rows import EvaluationRows
 from rankwise.evaluate.score import Answer, Tally, count_outcomes, outcomes
 from rankwise.evaluate.task import Task, answer_tokens, with_examples
 from rankwise.events import Observer
+from rankwise.model.classifier import score_classes
 from rankwise.model.generate import Done, Generated, generate, score_labels
 from rankwise.model.loss import mean_loss
 from rankwise.model.open import OpenAdapter
 
 CONTESTANTS = ("base", "few_shot", "baseline", "adapter")
+UNTRAINED_HEAD = "its head is random numbers until it is trained, so it answers nothing"
+ONE_TEXT = "an encoder reads one text, and no worked examples before it"
 EXAMPLE_TOKENS = 2048
 """Most tokens the few-shot examples may take."""
 EXAMPLES = 8
@@ -34,7 +37,8 @@ BATCH_ROWS = 16
 @dataclass(frozen=True)
 class Contestant:
     scores: Mapping[str, float | None]
-    """Metrics by name, and `bits_per_token` of the reference answers where it has probabilities."""
+    """Metrics by name, and `bits_per_token` of the reference answers where it has probabilities; of a classifier
+    `bits_per_row`."""
     counts: Mapping[str, int]
     """correct + wrong + truncated + error = rows."""
     seconds: float
@@ -57,9 +61,9 @@ class Evaluation:
     """Contestant -> why it could not run."""
     differences: Mapping[str, Difference]
     """Contestant -> the adapter minus it, in `metric`."""
-    flips: Flips
-    """Rows, by their place, that the adapter gained over the base, and lost."""
-    flipped_rows: Mapping[str, list[str]]
+    flips: Flips | None
+    """Rows, by their place, that the adapter gained over the base, and lost; None without a base."""
+    flipped_rows: Mapping[str, list[str]] | None
     """The same by file and line."""
     verdict: str
     held_out: str
@@ -76,7 +80,7 @@ class Evaluation:
         base = self.differences.get("base")
         result["difference"] = {**asdict(base), "against": "base"} if base else None
         result["differences"] = {name: asdict(found) for name, found in self.differences.items()}
-        result["flips"] = {"gained": self.flipped_rows["gained"], "lost": self.flipped_rows["lost"]}
+        result["flips"] = None if self.flipped_rows is None else dict(self.flipped_rows)
         result["absent"] = dict(self.absent)
         result["verdict"] = self.verdict
         return result
@@ -103,28 +107,33 @@ class Contest:
         entered: dict[str, Contestant] = {}
         absent: dict[str, str] = {}
         plain = [self.renderer.render(row, "last") for row in rows]
-        with self.opened.base_alone():
-            entered["base"] = self._model_answers("base", rows, plain, references, "no examples, no adapter")
-            if train_rows is None:
-                absent["few_shot"] = absent["baseline"] = found.no_train
-            else:
-                shown, told = self._with_examples(rows, train_rows)
+        if self.task.classifies:
+            absent |= {"base": UNTRAINED_HEAD, "few_shot": ONE_TEXT}
+        else:
+            with self.opened.base_alone():
+                entered["base"] = self._model_answers("base", rows, plain, references, "no examples, no adapter")
+                shown, told = self._with_examples(found)
                 if shown:
                     entered["few_shot"] = self._model_answers("few_shot", rows, shown, references, told)
                 else:
                     absent["few_shot"] = told
-        if train_rows is not None:
+        if train_rows is None:
+            absent["baseline"] = found.no_train
+        else:
             entered["baseline"] = self._cheap_answers(rows, train_rows, references)
-        entered["adapter"] = self._model_answers("adapter", rows, plain, references, "")
+        answer = self._head_answers if self.task.classifies else self._model_answers
+        entered["adapter"] = answer("adapter", rows, plain, references, "")
         return self._compare(rows, references, entered, absent, found.name)
 
-    def _with_examples(self, rows: Sequence[Row], train_rows: Sequence[Row]) -> tuple[list[Rendered], str]:
+    def _with_examples(self, found: EvaluationRows) -> tuple[list[Rendered], str]:
         """The rows after worked examples, and a note; none, and the reason, where that cannot be."""
-        examples = self._examples(train_rows)
+        if found.train is None:
+            return [], found.no_train
+        examples = self._examples(found.train)
         if not examples:
             return [], f"not one example fits {EXAMPLE_TOKENS} tokens and the base's context"
         try:
-            return [with_examples(self.renderer, row, examples) for row in rows], f"{len(examples)} examples"
+            return [with_examples(self.renderer, row, examples) for row in found.held_out], f"{len(examples)} examples"
         except DataError as fault:
             return [], f"examples cannot be shown as earlier turns: {fault}"
 
@@ -166,6 +175,23 @@ class Contest:
             for i, answer in self._generated(rendered, fits, done):
                 answers[i] = Answer(self.renderer.decode(answer.ids), truncated=answer.truncated)
             bits = mean_loss(self.model, [rendered[i] for i in fits], BATCH_ROWS, share=True) / log(2)
+        return self._scored(name, references, answers, began, note, bits)
+
+    def _head_answers(
+        self, name: str, rows: Sequence[Row], rendered: Sequence[Rendered], references: Sequence[str], note: str
+    ) -> Contestant:
+        """The label that the head gives most to."""
+        began, labels = self._begin(name, rows), self.task.labels
+        fits = [i for i, row in enumerate(rendered) if len(row.ids) <= self.base_max_length]
+        answers = [Answer("", error=f"over the base's {self.base_max_length} tokens")] * len(rows)
+        done = self._progress(name, len(rows))
+        scores = score_classes(self.model, [rendered[i].ids for i in fits], len(labels), done)
+        for place, i in enumerate(fits):
+            best = int(scores[place].argmax())
+            answers[i] = Answer(labels[best], probability=float(scores[place, best].exp()))
+        known = {label: column for column, label in enumerate(labels)}
+        nats = [-float(scores[place, known[references[i]]]) for place, i in enumerate(fits) if references[i] in known]
+        bits = sum(nats) / log(2) / len(nats) if nats else None
         return self._scored(name, references, answers, began, note, bits)
 
     def _generated(
@@ -226,7 +252,7 @@ class Contest:
         if not self.task.labels:
             scores.setdefault("field_f1", None)
         if name != "baseline":
-            scores["bits_per_token"] = bits
+            scores["bits_per_row" if self.task.classifies else "bits_per_token"] = bits
         seconds = time.perf_counter() - began
         self.observer(
             {
@@ -255,7 +281,10 @@ class Contest:
             for name, tally in tallies.items()
             if name != "adapter"
         }
-        found = flips(outcomes(references, entered["base"].answers), outcomes(references, entered["adapter"].answers))
+        found = None
+        if "base" in entered:
+            before, after = (outcomes(references, entered[name].answers) for name in ("base", "adapter"))
+            found = flips(before, after)
         return Evaluation(
             rows=len(rows),
             metric=metric,
@@ -263,7 +292,7 @@ class Contest:
             absent=absent,
             differences=differences,
             flips=found,
-            flipped_rows={
+            flipped_rows=None if found is None else {
                 "gained": [rows[i].where for i in found.gained],
                 "lost": [rows[i].where for i in found.lost],
             },

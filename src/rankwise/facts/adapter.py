@@ -45,6 +45,8 @@ class BaseRecord(Part):
 
 class TaskRecord(Part):
     kind: Literal["labels", "open"]
+    task: Literal["causal_lm", "seq_cls"] = "causal_lm"
+    """How the base answers: it writes, or a head over `labels` (in their order) that is saved with the adapter does."""
     scorer: str
     labels: tuple[str, ...] = ()
     instruction: str | None = None

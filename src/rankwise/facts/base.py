@@ -50,6 +50,8 @@ MOST_LAYERS = 10_000
 """A config of more is damaged."""
 
 LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
+COUNTED_FROM_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet")
+"""Model types whose positions begin after their padding token's id."""
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
@@ -141,7 +143,7 @@ class Anatomy:
                 expanded[name] = tuple(dict.fromkeys(m.leaf for m in body))
                 found += expanded[name]
             elif matched := [m for m in self.modules if m.matches(name)]:
-                (found if any(m.reachable for m in matched) else unreachable).append(name)
+                (found if any(map(self._takes_adapter, matched)) else unreachable).append(name)
             elif inside := expand(self.modules, name):
                 expanded[name] = inside
                 found += inside
@@ -157,7 +159,13 @@ class Anatomy:
     def targeted(self, modules: Iterable[str], layers: Collection[int] | None = None) -> tuple[Module, ...]:
         """The linear layers that these target names put an adapter on; `layers`: in those of these numbers alone."""
         names = tuple(modules)
-        return tuple(m for m in self.modules if m.reachable and any(m.targeted_by(name, layers) for name in names))
+        return tuple(
+            m for m in self.modules if self._takes_adapter(m) and any(m.targeted_by(name, layers) for name in names)
+        )
+
+    def _takes_adapter(self, module: Module) -> bool:
+        """A classifier's head is trained whole, so PEFT puts no adapter on it."""
+        return module.reachable and not (self.classifier_parameters and module.role == "head")
 
     def experts_meant(self, names: Iterable[str]) -> tuple[ExpertParameter, ...]:
         """The fused experts that target names speak of, which PEFT must be given as `target_parameters`."""
@@ -240,7 +248,7 @@ def describe(path: Path, name: str, config: Mapping[str, Any], weights: bool) ->
         hidden_size=hidden,
         num_layers=_first(inner, LAYERS) or count_layers(modules),
         vocab_size=vocabulary,
-        max_length=_first(inner, LENGTHS) or NO_LIMIT,
+        max_length=_max_length(inner),
         total_parameters=sum(w.size for w in found.weights),
         bias_parameters=sum(w.size for w in found.weights if w.name.endswith(BIASES)),
         projections=_projections(modules),
@@ -322,6 +330,15 @@ def _key_width(inner: Mapping[str, Any], modules: Iterable[Module], hidden: int)
         return hidden
     named = next((m.out_features for m in modules if m.role == "key"), 0)
     return named or groups * (_first(inner, ("head_dim",)) or hidden // max(heads, 1))
+
+
+def _max_length(inner: Mapping[str, Any]) -> int:
+    """Positions that a token can have: RoBERTa leaves those up to its padding token's id unused."""
+    positions = _first(inner, LENGTHS) or NO_LIMIT
+    if inner.get("model_type") in COUNTED_FROM_PADDING and positions < NO_LIMIT:
+        padding = inner.get("pad_token_id")
+        positions -= (padding if isinstance(padding, int) else 1) + 1
+    return positions
 
 
 def _first(config: Mapping[str, Any], keys: Iterable[str]) -> int:

@@ -43,6 +43,7 @@ def names_here(anatomy: Anatomy, name: str) -> tuple[str, ...]:
 def known_base(anatomy: Anatomy) -> KnownBase:
     """What the writing of a recipe needs of a base."""
     return KnownBase(
+        task=anatomy.task,
         hidden_size=anatomy.hidden_size,
         tied_head=anatomy.tied_head,
         experts=anatomy.experts,

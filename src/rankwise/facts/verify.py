@@ -9,12 +9,14 @@ from pathlib import Path
 from rankwise.errors import AdapterError, Problem
 from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, claimed_rank, read_adapter
 from rankwise.facts.base import Anatomy
+from rankwise.facts.classifier import TRAINED, as_classifier, head_shapes
 from rankwise.facts.folder import PICKLES
 from rankwise.facts.header import Tensor, looks_like_header, read_values
 from rankwise.facts.identity import BaseIdentity, compare_identity
 from rankwise.recipe.patterns import PatternError, compiled
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
+HEAD_KEY = re.compile(rf"base_model\.model\.(?P<name>\w*(?:{'|'.join(TRAINED)})(?:\.\w+)?\.(?:weight|bias))")
 SHOWN = 3
 """Most tensors named one by one for the same fault."""
 
@@ -36,6 +38,7 @@ def verify_adapter(path: Path, identity: BaseIdentity | None = None, anatomy: An
     unreadable = list(_check_patterns(facts))
     problems += unreadable or _check_ranks(facts)
     problems += _check_values(facts)
+    problems += _check_head(facts, anatomy)
     if anatomy is not None:
         problems += _check_shapes(facts, anatomy)
     if identity is not None:
@@ -163,6 +166,29 @@ def _check_shapes(facts: AdapterFacts, anatomy: Anatomy) -> Iterator[Problem]:
     ]
     if miscounted:
         yield _error("adapter-shape", facts.path, f"not as many experts as {anatomy.name} has on {_some(miscounted)}")
+
+
+def _check_head(facts: AdapterFacts, anatomy: Anatomy | None) -> Iterator[Problem]:
+    """A classifier's head is whole, and tells as many labels apart as the record names; with `anatomy`, it fits."""
+    labels = len(facts.record.task.labels) if facts.record is not None else 0
+    classifies = facts.record is not None and facts.record.task.task == "seq_cls"
+    if not classifies and facts.config.get("task_type") != "SEQ_CLS":
+        return
+    head = {key["name"]: t.shape for name, t in facts.tensors.items() if (key := HEAD_KEY.fullmatch(name))}
+    if not head:
+        yield _error("adapter-head", facts.path, "it classifies, and no head is in it; it was not saved whole")
+    elif labels and anatomy is not None:
+        expected = head_shapes(as_classifier(anatomy, labels))
+        wrong = [
+            f"{name} ({head.get(name, 'absent')}, expected {shape})"
+            for name, shape in expected.items()
+            if head.get(name) != shape
+        ]
+        if wrong:
+            told = f"its head is not one for {labels} labels on {anatomy.name}: {_some(wrong)}"
+            yield _error("adapter-head", facts.path, told)
+    elif labels and not any(shape[:1] == (labels,) for shape in head.values()):
+        yield _error("adapter-head", facts.path, f"the record names {labels} labels, its head tells others apart")
 
 
 def _place(module: str) -> str:

@@ -36,11 +36,16 @@ class LoraSettings:
     """Of each in `target_parameters`; None: `r`, or what a pattern says."""
 
 
-def attach_new(model: PreTrainedModel, base_name: str, settings: LoraSettings, seed: int) -> PeftModel:
-    """A fresh adapter in float32; the seed is set before PEFT draws A, so one seed gives one adapter."""
+def attach_new(
+    model: PreTrainedModel, base_name: str, settings: LoraSettings, seed: int, task: str = "causal_lm"
+) -> PeftModel:
+    """A fresh adapter in float32; the seed is set before PEFT draws A, so one seed gives one adapter.
+
+    Of a sequence classifier PEFT trains and saves the head too.
+    """
     torch.manual_seed(seed)
     config = LoraConfig(
-        task_type="CAUSAL_LM",
+        task_type=task.upper(),
         r=settings.r,
         lora_alpha=whole(settings.lora_alpha),  # type: ignore[arg-type]  # PEFT computes with floats as well
         lora_dropout=settings.lora_dropout,

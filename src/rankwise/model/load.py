@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -40,44 +40,18 @@ def load_base(folder: Path, dtype: str, device: str, quantization: str = "none")
     BaseError if it cannot be read, lacks weights, has no room on `device`, or if its layers would let packed rows
     see each other.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    packed = quantization_config(quantization, DTYPES[dtype])
-    try:
-        read = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=DTYPES[dtype],
-            attn_implementation=IMPLEMENTATION,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            # Quantised weights are made where they will stay.
-            **({} if packed is None else {"quantization_config": packed, "device_map": {"": device}}),
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as fault:
-        raise BaseError(f"{folder}: the base cannot be loaded: {fault}") from None
-    # What from_pretrained says it returns leaves the second part out.
-    model, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], read)
-    _require_weights(report["missing_keys"], folder)
+    own = {"attn_implementation": IMPLEMENTATION}
+    model, missing = read_model(AutoModelForCausalLM, folder, dtype, device, quantization, own)
+    require_weights(missing, folder)
     mixers = set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - ATTENTION_LAYERS
     if mixers:
         raise BaseError(
             f"{folder}: {type(model).__name__} has {', '.join(sorted(mixers))} layers, in which packed rows would see "
             "each other; choose a base with attention alone"
         )
-    model.requires_grad_(False)
-    use_dense_products(model)
     model.config.use_cache = False
-    try:
-        if packed is None:
-            model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
-    except (RuntimeError, AssertionError) as fault:  # no room, no such device, or a torch built without it
-        reason = str(fault).partition("\n")[0]
-        raise BaseError(
-            f"{folder}: the base cannot be put on {device}: {reason}; free its memory, set training.bf16: true, choose "
-            "a smaller base, or hide the GPU (CUDA_VISIBLE_DEVICES=-1) and plan anew"
-        ) from None
-    model.eval()
+    if quantization == "none":
+        put_on(device, model, folder)
     _require_packing(model, folder, TOLERANCE[dtype])
     fuse_elementwise(model)
     fuse_rotary(model)
@@ -86,7 +60,56 @@ def load_base(folder: Path, dtype: str, device: str, quantization: str = "none")
     return model
 
 
-def _require_weights(missing: Collection[str], folder: Path) -> None:
+def read_model(
+    kind: type,
+    folder: Path,
+    dtype: str,
+    device: str,
+    quantization: str,
+    settings: Mapping[str, object],
+    untouched: Sequence[str] = (),
+) -> tuple[PreTrainedModel, set[str]]:
+    """What `kind`, a class of transformers' Auto classes, makes of `folder` under its `settings`: frozen, in evaluation
+    mode; and the names of its weights that are not the files', but random numbers. BaseError if it cannot be read.
+
+    A quantised one is on `device`, its modules whose names end in one of `untouched` as they were.
+    """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    packed = quantization_config(quantization, DTYPES[dtype], untouched)
+    try:
+        read = kind.from_pretrained(  # type: ignore[attr-defined]
+            folder,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            # Quantised weights are made where they will stay.
+            **({} if packed is None else {"quantization_config": packed, "device_map": {"": device}}),
+            **settings,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as fault:
+        raise BaseError(f"{folder}: the base cannot be loaded: {fault}") from None
+    # What from_pretrained says it returns leaves the second part out.
+    model, report = cast(tuple[PreTrainedModel, dict[str, set]], read)
+    model.requires_grad_(False)
+    use_dense_products(model)
+    return model.eval(), report["missing_keys"] | {name for name, *_ in report["mismatched_keys"]}
+
+
+def put_on(device: str, model: PreTrainedModel, folder: Path) -> None:
+    """BaseError with what to do if it has no room there."""
+    try:
+        model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
+    except (RuntimeError, AssertionError) as fault:  # no room, no such device, or a torch built without it
+        reason = str(fault).partition("\n")[0]
+        raise BaseError(
+            f"{folder}: the base cannot be put on {device}: {reason}; free its memory, set training.bf16: true, choose "
+            "a smaller base, or hide the GPU (CUDA_VISIBLE_DEVICES=-1) and plan anew"
+        ) from None
+
+
+def require_weights(missing: Collection[str], folder: Path) -> None:
     """BaseError naming the weights that no file holds, which would be random numbers; a tied head is not missing."""
     if missing:
         names = sorted(missing)

@@ -8,6 +8,7 @@ backward, with an adapter and without.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MethodType
 from typing import Any
 
@@ -18,8 +19,12 @@ from torch.nn import functional as F
 from rankwise.errors import BaseError
 
 
-def quantization_config(kind: str, dtype: torch.dtype) -> Any:
-    """What transformers loads a base by; None for `none`. `nf4`: with double quantisation, as in the QLoRA paper."""
+def quantization_config(kind: str, dtype: torch.dtype, untouched: Sequence[str] = ()) -> Any:
+    """What transformers loads a base by; None for `none`. `nf4`: with double quantisation, as in the QLoRA paper.
+
+    `untouched`: ends of names of modules that are left as they are; by default transformers leaves a language model's
+    head.
+    """
     if kind == "none":
         return None
     try:
@@ -30,9 +35,13 @@ def quantization_config(kind: str, dtype: torch.dtype) -> Any:
     from transformers import BitsAndBytesConfig
 
     if kind == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(untouched) or None)
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=list(untouched) or None,
     )
 
 

@@ -49,6 +49,7 @@ def decide_schedule(ledger: Ledger, steps: int) -> None:
         message = f"adalora in {steps} steps has too few to score ranks by; give it {LEAST_STEPS}, or take lora"
         ledger.report("error", "adalora-too-short", where, message)
     wrong = {
+        "task": ledger.settled["task"] != "causal_lm",
         "quantization": ledger.settled["quantization"] != "none",
         "lora.use_rslora": ledger.settled["lora.use_rslora"] is True,
         "lora.bias": ledger.settled["lora.bias"] != "none",

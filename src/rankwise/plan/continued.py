@@ -10,6 +10,7 @@ from typing import Any
 from rankwise.doctrine import Value
 from rankwise.errors import AdapterError, Problem, raise_if_errors
 from rankwise.facts import Anatomy, BaseIdentity, read_adapter, verify_adapter
+from rankwise.facts.classifier import TRAINED
 from rankwise.plan.adapted import ALPHAS, EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS
 
 _BEYOND = (
@@ -29,6 +30,8 @@ class Continued:
     folder: Path
     values: Mapping[str, Value]
     """Recipe key -> the adapter's own value."""
+    labels: tuple[str, ...]
+    """What a classifier's head tells apart, or a causal base chooses among; empty for open answers."""
     problems: tuple[Problem, ...]
     """Remarks; none is an error."""
 
@@ -42,7 +45,10 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     kept = "none" if record is None else record.base.quantization
     targets, layers = config.get("target_modules"), config.get("layers_to_transform")
     start = config.get("init_lora_weights", True)
-    beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key)]
+    own = ("modules_to_save",) if anatomy.task == "seq_cls" and _only_head(config) else ()
+    beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key) and key not in own]
+    if anatomy.task == "seq_cls" and record is None:
+        beyond.append("labels that no rankwise.json names")
     if not isinstance(targets, list):
         beyond.append(f"target_modules: {targets}")
     if start not in _STARTS:
@@ -68,7 +74,12 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
         "lora.use_rslora": config.get("use_rslora", False),
         "lora.init_lora_weights": start,
     }
-    return Continued(folder, values, tuple(problems))
+    return Continued(folder, values, () if record is None else record.task.labels, tuple(problems))
+
+
+def _only_head(config: Mapping[str, Any]) -> bool:
+    """Whether nothing is trained whole but what PEFT trains so for the task itself."""
+    return set(config.get("modules_to_save") or ()) <= set(TRAINED)
 
 
 def _expert_rank(experts: Sequence[str], config: Mapping[str, Any]) -> tuple[int | None, dict[str, int]]:

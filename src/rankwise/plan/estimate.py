@@ -37,8 +37,8 @@ def decide_checkpointing(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machi
 
 def _memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, trainable: int) -> Memory:
     rows = int(ledger.number("training.per_device_train_batch_size"))
-    batch = largest_micro_batch(corpus, rows, bool(ledger.settled["shared_prefix"]))
     classes = len(corpus.labels) if anatomy.task == "seq_cls" else 0
+    batch = largest_micro_batch(corpus, rows, bool(ledger.settled["shared_prefix"]), padded=classes > 0)
     again, method = bool(ledger.settled[CHECKPOINTING]), str(ledger.settled["method"])
     quantization = str(ledger.settled["quantization"])
     adapted = anatomy.targeted_experts(expert_names(ledger.settled))

@@ -47,7 +47,7 @@ def resolve_targets(ledger: Ledger, anatomy: Anatomy, linear_layers: Sequence[st
             "error" if ledger.is_given(TARGETS) else "warning",
             "unreachable-target",
             where,
-            f"{', '.join(unreachable)}: fused expert or router weights, which no target name reaches",
+            f"{', '.join(unreachable)}: router weights, or a head that is trained whole; no target name reaches them",
         )
     taken = dict.fromkeys(m.leaf for m in anatomy.modules if m.taken and any(m.matches(name) for name in names))
     if taken:

@@ -11,13 +11,14 @@ from rankwise.plan.rehearsal import Rehearsal, predict
 
 def with_rehearsal(plan: Plan, prepared: Prepared, rehearsal: Rehearsal) -> Plan:
     """Time, memory and the bits that the answers hold; no decision changes."""
-    prediction, on = predict(rehearsal), adapted(plan.values())
-    capacity = judge_capacity(
-        on.r,
-        lambda rank: on.pairs(prepared.anatomy, rank),
-        prepared.corpus.supervised_tokens,
-        DescriptionLength(*rehearsal.description),
-    )
+    prediction, capacity, on = predict(rehearsal), plan.capacity, adapted(plan.values())
+    if rehearsal.description is not None:
+        capacity = judge_capacity(
+            on.r,
+            lambda rank: on.pairs(prepared.anatomy, rank),
+            prepared.corpus.supervised_tokens,
+            DescriptionLength(*rehearsal.description),
+        )
     return plan.model_copy(
         update={
             "prediction": prediction,

@@ -62,7 +62,7 @@ class MicroBatch(NamedTuple):
     """The largest forward pass of a run."""
 
     tokens: int
-    """Packed: a beginning that all its rows share counts once."""
+    """Packed, so that a beginning that all its rows share counts once; of an encoder padded."""
     targets: int
     """Positions with a loss."""
     keys: int = 0
@@ -105,12 +105,15 @@ class DiskBytes:
     adapter: int
 
 
-def largest_micro_batch(corpus: Corpus, rows: int, share: bool) -> MicroBatch:
-    """Of the longest rows and the longest answers; `share`: a common beginning is computed once."""
+def largest_micro_batch(corpus: Corpus, rows: int, share: bool, padded: bool = False) -> MicroBatch:
+    """Of the longest rows and the longest answers; `share`: a common beginning is computed once. `padded`: rows are
+    filled up to the longest."""
     lengths = sorted(corpus.train_lengths)[-rows:]
     answers = sorted(row.num_supervised for row in corpus.train_rendered)[-rows:]
     prefix = shared_prefix(corpus.train_rendered) if share and len(lengths) > 1 else 0
     saved = prefix * (len(lengths) - 1) if prefix >= SHARED_PREFIX_FLOOR else 0
+    if padded:
+        return MicroBatch(len(lengths) * lengths[-1], sum(answers), lengths[-1])
     return MicroBatch(sum(lengths) - saved, sum(answers), lengths[-1])
 
 
@@ -134,7 +137,7 @@ def plan_memory(
     return Memory(
         training=training,
         evaluation=held
-        + _forward_bytes(anatomy, dtype, batch.tokens if classes else EVALUATION_TOKENS, classes)
+        + _forward_bytes(anatomy, dtype, EVALUATION_TOKENS, classes)
         + experts * BYTES[dtype] // anatomy.num_layers,
         merging=_merging_bytes(anatomy, method, trainable),
     )

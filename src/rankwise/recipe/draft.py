@@ -17,11 +17,20 @@ from rankwise.recipe.write import Chosen, yaml_value
 SHOWN = 80
 """Characters of a value that are shown."""
 
+OF_ANOTHER_TASK = {
+    "causal_lm": "this base writes nothing: it is no causal one",
+    "seq_cls": "this build puts a head on encoders alone; on text/label rows a causal base scores every label",
+    "seq_2_seq_lm": "this build trains causal bases and encoders; a causal one generates the answer to the question",
+}
+"""Why a base is not trained for a task that is not its own, or that this build has not."""
+
 
 @dataclass(frozen=True)
 class KnownBase:
     """What a draft asks about the base it is for."""
 
+    task: str
+    """What a base of its kind is adapted for."""
     hidden_size: int
     tied_head: bool
     experts: int
@@ -84,6 +93,13 @@ class Draft:
             return False
         self.chosen.setdefault(key, Chosen(value, reason))
         return True
+
+    def offer_task(self, task: str, reason: str, source: LeftOut, base: KnownBase | None) -> bool:
+        """Take a task on if it is that of `base`, which has no other; without a base, if this build has it."""
+        if base is not None and task != base.task and task in OF_ANOTHER_TASK:
+            self.leave(source, OF_ANOTHER_TASK[task])
+            return False
+        return self.offer("task", task, reason, source, OF_ANOTHER_TASK.get(task, ""))
 
     def leave(self, source: LeftOut, why: str) -> None:
         self.left_out.append(LeftOut(source.where, source.key, source.value, why))

@@ -102,7 +102,7 @@ def _quantization_bit(work: Translation, key: str, node: Node) -> None:
 
 def _task(work: Translation, key: str, node: Node) -> None:
     task = str(node.value).lower()
-    work.offer("task", task, key, node, otherwise="this build trains causal language models alone")
+    work.draft.offer_task(task, f"{key} ({node.place.text})", work.listed(key, node), work.base)
 
 
 def _stage(work: Translation, key: str, node: Node) -> None:

@@ -143,8 +143,8 @@ class Recipe(Section):
     """The base: an embedded name, a local folder, a .gguf file, or a hub id"""
     domain: Text | None = None
     """A kind of task with its prompt, its scorer and its sample rows"""
-    task: Literal["auto", "causal_lm"] = "auto"
-    """How the base answers"""
+    task: Literal["auto", "causal_lm", "seq_cls"] = "auto"
+    """How the base answers: it writes (causal_lm), or a head trained with the adapter gives a label (seq_cls)"""
     objective: Literal["sft"] = "sft"
     """What training optimises: supervised fine-tuning"""
     goal: Literal["adapt", "new_ability"] = "adapt"

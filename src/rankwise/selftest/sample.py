@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rankwise.data.corpus import Corpus
 from rankwise.data.render import Rendered
+from rankwise.errors import BaseError
 from rankwise.events import Observer
 from rankwise.facts import identify_base, read_machine
 from rankwise.files import write_text
@@ -71,6 +72,10 @@ def prepare_sample(model: str, folder: Path, observer: Observer) -> Sample:
     )
     asked = parse_recipe(text, "<selftest>", Path.cwd())
     prepared = prepare(asked, observer, to_train=True)
+    anatomy = prepared.anatomy
+    if anatomy.task != "causal_lm":
+        told = f"{anatomy.architecture} is planned as {anatomy.task}"
+        raise BaseError(f"{model}: {told}, and the self-test tries causal bases; give one")
     plan = advise(asked, prepared, read_machine(), None)
     base = BaseFolder(prepared.located.name, prepared.path, identify_base(prepared.path))
     return Sample(plan, prepared.corpus, base, read_plan(plan, prepared.corpus))

@@ -17,9 +17,8 @@ from rankwise.data.render import Rendered
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog
 from rankwise.model.adalora import Allocator
-from rankwise.model.loss import mean_loss
 from rankwise.signals import Interrupted, Stop
-from rankwise.train.objectives import backward_sft
+from rankwise.train.objectives import Objective, writing
 from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer, set_learning_rate
 from rankwise.train.state import (
     Progress,
@@ -80,15 +79,18 @@ def train(
     stop: Stop,
     evaluate_start: bool = False,
     places: Sequence[str] = (),
+    objective: Objective | None = None,
     allocator: Allocator | None = None,
 ) -> Finished:
     """Train `model` in place and leave it with the weights of its best held-out evaluation.
 
     With `evaluate_start` the weights that a new run begins with are evaluated too, so that a trained adapter that
     gets no better is kept as it was; a fresh adapter, which does nothing yet, needs no look. `places`: where each row
-    was written, to name the rows of a step that ruins the run. `allocator`: of AdaLoRA, which prunes ranks on the way.
+    was written, to name the rows of a step that ruins the run. `objective`: supervised fine-tuning, if left out.
+    `allocator`: of AdaLoRA, which prunes ranks on the way.
     """
-    loop = _Loop(model, rows, held_out, settings, optim, log, checkpoints, stop, places, allocator)
+    objective = writing(settings.shared_prefix) if objective is None else objective
+    loop = _Loop(model, rows, held_out, settings, optim, log, checkpoints, stop, places, objective, allocator)
     loop.begin(resume_from, evaluate_start)
     try:
         while (reason := loop.reason_to_end()) is None:
@@ -126,11 +128,12 @@ class _Loop:
         checkpoints: Path,
         stop: Stop,
         places: Sequence[str],
+        objective: Objective,
         allocator: Allocator | None,
     ) -> None:
         self.model, self.rows, self.held_out = model, rows, held_out
         self.settings, self.optim, self.log, self.checkpoints = settings, optim, log, checkpoints
-        self.stop, self.places, self.allocator = stop, places, allocator
+        self.stop, self.places, self.objective, self.allocator = stop, places, objective, allocator
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(trainable(model), optim)
         self.progress = Progress()
@@ -173,7 +176,7 @@ class _Loop:
         parts = split_evenly(chosen, settings.gradient_accumulation_steps)
         batches = [[self.rows[i] for i in part] for part in parts]
         with self._undone_if_stopped(), _memory_advice(f"step {number}"):
-            loss = backward_sft(self.model, batches, settings.shared_prefix, self.stop.check)
+            loss = self.objective.backward(self.model, batches, self.stop.check)
             if self.allocator is not None:
                 self.allocator.regularise()
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, optim.max_grad_norm)
@@ -209,7 +212,7 @@ class _Loop:
         self.model.eval()
         doing = f"the held-out evaluation after step {progress.step}"
         with self._undone_if_stopped(), _memory_advice(doing):
-            loss = mean_loss(self.model, self.held_out, settings.micro_rows, settings.shared_prefix, self.stop.check)
+            loss = self.objective.mean_loss(self.model, self.held_out, settings.micro_rows, self.stop.check)
         if not math.isfinite(loss) and progress.step == 0:
             raise TrainingError(
                 f"the adapter that this run continues from has a held-out loss of {loss}; nothing was trained. "
@@ -231,7 +234,7 @@ class _Loop:
         progress.evaluations += 1
         progress.evaluation_seconds += time.perf_counter() - began
         progress.evaluation_due, self.saved = False, None
-        told = {"step": progress.step, "loss": loss, "bits_per_token": loss / LN2, "best": better}
+        told = {"step": progress.step, "loss": loss, f"bits_per_{self.objective.per}": loss / LN2, "best": better}
         self.log.write("held_out", {**told, "rows": len(self.held_out)})
 
     def save_if_due(self) -> None:

@@ -12,10 +12,11 @@ from typing import Literal, cast
 
 import torch
 from peft import PeftConfig, PeftModel
+from transformers import PreTrainedModel
 
 from rankwise.catalog import write_card
-from rankwise.data.batch import pack
 from rankwise.data.corpus import Corpus
+from rankwise.data.render import Rendered
 from rankwise.data.split import spread
 from rankwise.doctrine import Value
 from rankwise.errors import PlanError, RunError
@@ -34,16 +35,21 @@ from rankwise.facts import (
 from rankwise.files import clear_drafts, new_folder, read_json, write_json
 from rankwise.model.adalora import Allocator, attach_adalora
 from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
+from rankwise.model.classifier import load_classifier
 from rankwise.model.load import TOLERANCE, load_base
-from rankwise.model.loss import target_losses
+from rankwise.model.loss import nothing
 from rankwise.model.start import keep_start, start_of, subtract_start
 from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
 from rankwise.plan.adalora import Schedule, schedule_of
 from rankwise.plan.quantization import BUILT, CHANGE_BASE
 from rankwise.signals import stop_on_signals
 from rankwise.train.loop import LN2, Finished, LoopSettings, train
+from rankwise.train.objectives import Objective, labelling, writing
 from rankwise.train.optim import OptimSettings
 from rankwise.train.state import latest_checkpoint
+
+COMPARED_ROWS = 4
+"""Rows by which an adapter that was rewritten is held against the model it was made from."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,13 @@ class Settings:
     adapter: str | None
     domain: str | None
     scorer: str
+    task: Literal["causal_lm", "seq_cls"]
+    labels: tuple[str, ...]
+    """Of the rows, in the order of a classifier's head."""
+
+    @property
+    def objective(self) -> Objective:
+        return labelling(self.labels) if self.task == "seq_cls" else writing(self.loop.shared_prefix)
 
 
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
@@ -97,7 +110,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
             finished = train(
                 adapted,
                 corpus.train_rendered,
-                spread(corpus.held_out_rendered, EVALUATION_ROWS),
+                looked_at(corpus),
                 settings.loop,
                 settings.optim,
                 log,
@@ -106,6 +119,7 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
                 stop,
                 evaluate_start=settings.adapter is not None,
                 places=[row.where for row in corpus.train],
+                objective=settings.objective,
                 allocator=allocator,
             )
         peak = peak_memory_bytes(settings.device)
@@ -115,6 +129,13 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
         return Trained(finished, run / "adapter", peak)
     finally:
         log.close()
+
+
+def looked_at(corpus: Corpus) -> list[Rendered]:
+    """The held-out rows that are evaluated during training. A head has no number for a label that no training row has:
+    the plan has warned of such rows, and `rankwise evaluate` counts them as wrong."""
+    rows = [row for row in corpus.held_out_rendered if row.label is None or row.label in corpus.labels]
+    return spread(rows, EVALUATION_ROWS)
 
 
 def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
@@ -131,7 +152,7 @@ def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
 def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
     """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
     torch.set_num_threads(settings.threads)
-    model = load_base(base.path, settings.dtype, settings.device, settings.quantization)
+    model = _load(base, settings)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.schedule is not None:
@@ -141,12 +162,19 @@ def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
             model, targets, lora.lora_alpha, lora.lora_dropout, settings.schedule, settings.loop.seed
         )
     elif settings.adapter is None:
-        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed)
+        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed, settings.task)
     else:
         torch.manual_seed(settings.loop.seed)
         adapted = attach_existing(model, Path(settings.adapter), trainable=True)
     require_trainable(adapted, plan.trainable_parameters)
     return adapted
+
+
+def _load(base: BaseFolder, settings: Settings) -> PreTrainedModel:
+    device, kept = settings.device, settings.quantization
+    if settings.task == "causal_lm":
+        return load_base(base.path, settings.dtype, device, kept)
+    return load_classifier(base.path, settings.labels, settings.dtype, device, settings.loop.seed, kept)
 
 
 def read_plan(plan: Plan, corpus: Corpus) -> Settings:
@@ -196,6 +224,8 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         adapter=take.take_optional("adapter", str),
         domain=take.take_optional("domain", str),
         scorer=take.take("scorer", str),
+        task=_task(corpus),
+        labels=corpus.labels,
     )
     _require_as_planned(take, corpus)
     take.require_all_read()
@@ -224,7 +254,7 @@ def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
     """What was done before training reads the plan must be what the plan says: the rows, and what this build can do."""
     request = corpus.request
     done: dict[str, Value] = {
-        "task": "causal_lm",
+        "task": _task(corpus),
         "objective": "sft",
         "data.train": request.train,
         "data.held_out": request.held_out,
@@ -241,6 +271,11 @@ def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
         raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
     for key in ("model", "chat_template", "doctrine", "training.num_train_epochs"):
         take.value(key)  # they chose the base, its rendering, and values of this plan; they stand in rankwise.json
+
+
+def _task(corpus: Corpus) -> Literal["causal_lm", "seq_cls"]:
+    """What the rows were rendered for."""
+    return "causal_lm" if corpus.train_rendered[0].label is None else "seq_cls"
 
 
 def _bool_or_str(take: PlanReader, key: str) -> bool | str:
@@ -276,10 +311,10 @@ def _write_adapter(
         model.save_pretrained(str(draft), save_embedding_layers=False)
         if allocator is not None:
             allocator.save_plain(draft)
-            _require_same_logits(model, draft, corpus, base, settings)
+            _require_same_losses(model, draft, corpus, base, settings)
         if start is not None:
             subtract_start(draft, start)
-            _require_same_logits(model, draft, corpus, base, settings)
+            _require_same_losses(model, draft, corpus, base, settings)
         _settle_config(draft / "adapter_config.json", model.peft_config["default"])
         record = AdapterRecord(
             name=settings.domain or Path(request.train).stem,
@@ -288,6 +323,7 @@ def _write_adapter(
             base=BaseRecord(name=base.name, identity=base.identity, quantization=settings.quantization),  # type: ignore[arg-type]
             task=TaskRecord(
                 kind="labels" if corpus.labels else "open",
+                task=settings.task,
                 scorer=settings.scorer,
                 labels=corpus.labels,
                 instruction=corpus.instruction,
@@ -312,7 +348,9 @@ def _write_adapter(
             plan_digest=plan.digest(),
             metrics={
                 "held_out_loss": progress.best_loss,
-                "held_out_bits_per_token": None if progress.best_loss is None else progress.best_loss / LN2,
+                f"held_out_bits_per_{settings.objective.per}": (
+                    None if progress.best_loss is None else progress.best_loss / LN2
+                ),
                 "best_step": progress.best_step,
                 "steps": progress.step,
                 "seconds": round(progress.seconds + progress.evaluation_seconds, 1),
@@ -327,13 +365,16 @@ def _write_adapter(
 
 
 @torch.no_grad()
-def _require_same_logits(
+def _require_same_losses(
     trained: PeftModel, folder: Path, corpus: Corpus, base: BaseFolder, settings: Settings
 ) -> None:
-    """RunError unless the adapter in `folder`, on the untouched base, gives the logits of the model it was made from."""
-    again = attach_existing(load_base(base.path, settings.dtype, settings.device), folder, trainable=False)
-    row = [(corpus.held_out_rendered or corpus.train_rendered)[0]]
-    expected, got = (target_losses(model.eval(), pack(row, share=False)) for model in (trained, again))
+    """RunError unless the adapter in `folder`, on the untouched base, gives the losses of the model it is from."""
+    again = attach_existing(_load(base, settings), folder, trainable=False)
+    rows = (looked_at(corpus) or corpus.train_rendered)[:COMPARED_ROWS]
+    expected, got = (
+        torch.tensor([settings.objective.mean_loss(model.eval(), [row], 1, nothing) for row in rows])
+        for model in (trained, again)
+    )
     difference = float((got - expected).norm() / expected.norm())
     if not difference <= TOLERANCE[settings.dtype]:
         raise RunError(f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's")
@@ -345,6 +386,8 @@ def _settle_config(file: Path, made: PeftConfig) -> None:
     config = read_json(file)
     for key in ("target_modules", "target_parameters"):
         config[key] = sorted(config[key]) if config.get(key) else config.get(key)
+    if config.get("modules_to_save"):
+        config["modules_to_save"] = sorted(set(config["modules_to_save"]))  # PEFT names a head again when it loads it
     for key in ("rank_pattern", "alpha_pattern"):
         config[key] = {pattern: config[key][pattern] for pattern in getattr(made, key) or ()}
     write_json(file, config)
