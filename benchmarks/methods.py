@@ -151,16 +151,18 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Methods",
         "",
-        f"Made by `python benchmarks/methods.py DATA_DIR`. The first {TRAIN_ROWS:,} rows of financial_phrasebank, trained",
-        f"on once, on smollm2-135m (whose weights were once quantised to 4 bits, so that LoRA against QLoRA is undecided",
-        f"here), and {judged['rows']} held-out rows, for all methods the same; the default plan but for what the first",
-        "column says. One seed. Difference: macro-F1 of the adapter minus the cheap baseline's, with the 95% interval of a",
-        "paired bootstrap. Resumed: six steps, stopped by SIGTERM after three and resumed, against six in one go, the",
-        "files compared. PEFT: largest difference of any logit to plain transformers + peft in float32, 16 rows.",
+        f"Made by `python benchmarks/methods.py DATA_DIR`. The first {TRAIN_ROWS:,} rows of financial_phrasebank,",
+        "trained on once, on smollm2-135m (whose weights were once quantised to 4 bits, so that LoRA against QLoRA is",
+        f"undecided here), and {judged['rows']} held-out rows, for all methods the same; the default plan but for what",
+        "the first column says. One seed. Difference: macro-F1 of the adapter minus the cheap baseline's, with the 95%",
+        "interval of a paired bootstrap. Resumed: six steps, stopped by SIGTERM after three and resumed, against six in",
+        "one go, the files compared. PEFT: largest difference of any logit to plain transformers + peft in float32, 16",
+        "rows.",
         "",
         f"{any_one['where']}. The machine is shared.",
         "",
-        "| method | trained | peak GB (planned) | s an epoch | accuracy | macro-F1 | minus baseline | adapter MB | resumed | PEFT |",
+        "| method | trained | peak GB (planned) | s an epoch | accuracy | macro-F1 | minus baseline | adapter MB "
+        "| resumed | PEFT |",
         "|---" * 10 + "|",
     ]
     for name, found in results.items():

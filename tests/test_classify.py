@@ -34,9 +34,7 @@ def write_rows(file: Path, count: int = 60, first: int = 0) -> Path:
     """Rows in which one word gives the label away."""
     words = {"bad": "fell", "good": "rose"}
     labels = ["good" if i % 2 else "bad" for i in range(first, first + count)]
-    rows = [
-        {"text": f"revenue {words[label]} in month {first + i}", "label": label} for i, label in enumerate(labels)
-    ]
+    rows = [{"text": f"revenue {words[label]} in month {first + i}", "label": label} for i, label in enumerate(labels)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
 
@@ -92,7 +90,7 @@ def test_the_record_and_the_card_say_how_it_answers(trained: api.Trained) -> Non
     assert (task.kind, task.task, task.labels, task.instruction) == ("labels", "seq_cls", ("bad", "good"), None)
     card = (trained.adapter / "README.md").read_text()
     assert "AutoModelForSequenceClassification" in card and 'labels = ["bad", "good"]' in card
-    assert "pipeline_tag: \"text-classification\"" in card and "chat template" not in card
+    assert 'pipeline_tag: "text-classification"' in card and "chat template" not in card
 
 
 def test_the_held_out_loss_is_in_bits_a_row_everywhere(trained: api.Trained) -> None:
@@ -256,7 +254,7 @@ def test_a_head_for_other_labels_is_not_trained_on(trained: api.Trained, base: P
 
 def test_a_causal_base_gets_no_head(tiny_base: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl")
-    with pytest.raises(RecipeError, match="LlamaForCausalLM is a causal base.*no classification head on it"):
+    with pytest.raises(RecipeError, match=r"LlamaForCausalLM is a causal base.*no classification head on it"):
         api.plan(load_recipe(write_recipe(tmp_path, tiny_base, "task: seq_cls\n")))
 
 
@@ -287,7 +285,7 @@ def test_held_out_labels_that_are_never_trained_on_count_as_wrong(base: Path, tm
 
 
 def test_what_is_made_for_causal_bases_says_so(trained: api.Trained, base: Path) -> None:
-    with pytest.raises(AdapterError, match="only label texts.*rankwise evaluate"):
+    with pytest.raises(AdapterError, match=r"only label texts.*rankwise evaluate"):
         api.chat(str(trained.run))
     with pytest.raises(BaseError, match="the self-test tries causal bases"):
         api.selftest(str(base))

@@ -143,7 +143,9 @@ def test_experts_under_each_others_names_do_not_fit(tiny, tiny_model, tmp_path):
 
     def swap(tensors):
         wrapped, bare = ".experts.base_layer.lora_", ".experts.lora_"
-        names = {name: name.replace(wrapped, bare) if wrapped in name else name.replace(bare, wrapped) for name in tensors}
+        names = {
+            name: name.replace(wrapped, bare) if wrapped in name else name.replace(bare, wrapped) for name in tensors
+        }
         return {names[name]: tensor for name, tensor in tensors.items()}
 
     edit_tensors(folder, swap)

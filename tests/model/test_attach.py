@@ -97,7 +97,9 @@ def test_names_that_peft_rewrites_are_not_trained_with(
     architecture: str, names: list[str], said: str, base_of: BaseOf
 ) -> None:
     with pytest.raises(PlanError, match=said):
-        attach_new(load_base(base_of(architecture), "float32", "cpu"), "tiny", replace(SETTINGS, target_modules=names), 0)
+        attach_new(
+            load_base(base_of(architecture), "float32", "cpu"), "tiny", replace(SETTINGS, target_modules=names), 0
+        )
 
 
 def test_experts_that_stay_frozen_are_named(base_of: BaseOf) -> None:

@@ -153,9 +153,7 @@ def test_weights_that_peft_makes_anew_are_in_the_memory(plan: PlanOf) -> None:
     assert again.memory.training.activations < kept.memory.training.activations
 
 
-def test_dense_layers_beside_experts_are_said_to_stay_frozen(
-    plan_of: PlanOf, mixture: Path, tmp_path: Path
-) -> None:
+def test_dense_layers_beside_experts_are_said_to_stay_frozen(plan_of: PlanOf, mixture: Path, tmp_path: Path) -> None:
     """PEFT takes their names for the experts', so that none of them reaches a dense layer."""
     folder = tmp_path / "mixed"
     shutil.copytree(mixture, folder)

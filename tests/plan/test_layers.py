@@ -22,7 +22,11 @@ def errors(plan_of: PlanOf, text: str, *overrides: str) -> list[Problem]:
 
 def test_left_out_they_are_nothing_and_say_so(plan_of: PlanOf) -> None:
     made = plan_of("lora: {target_modules: [q_proj]}")
-    for key, word in (("layers_to_transform", "every layer"), ("rank_pattern", "r in"), ("alpha_pattern", "lora_alpha")):
+    for key, word in (
+        ("layers_to_transform", "every layer"),
+        ("rank_pattern", "r in"),
+        ("alpha_pattern", "lora_alpha"),
+    ):
         decision = made.decisions[f"lora.{key}"]
         assert decision.value is None and word in decision.reason and decision.source == "rankwise"
 
@@ -68,7 +72,9 @@ def test_a_pattern_that_matches_nothing_is_an_error_at_its_line_with_the_nearest
 
 
 def test_patterns_are_held_against_the_layers_that_are_adapted(plan_of: PlanOf) -> None:
-    recipe = "lora: {target_modules: [q_proj], layers_to_transform: [0], rank_pattern: {'layers.1.self_attn.q_proj': 8}}"
+    recipe = (
+        "lora: {target_modules: [q_proj], layers_to_transform: [0], rank_pattern: {'layers.1.self_attn.q_proj': 8}}"
+    )
     [problem] = errors(plan_of, recipe)
     assert problem.code == "pattern-matches-nothing" and "layers.1.self_attn.q_proj" in problem.message
 

@@ -71,7 +71,9 @@ def test_adalora_begins_half_as_high_again(plan_of: PlanOf, tiny_anatomy: Anatom
 
 
 def test_a_magnitude_for_each_output_is_counted(plan_of: PlanOf) -> None:
-    lora, dora = (plan_of(f"method: {name}\nlora: {{target_modules: [q_proj, down_proj]}}") for name in ("lora", "dora"))
+    lora, dora = (
+        plan_of(f"method: {name}\nlora: {{target_modules: [q_proj, down_proj]}}") for name in ("lora", "dora")
+    )
     assert dora.trainable_parameters - lora.trainable_parameters == 2 * (32 + 32)
 
 

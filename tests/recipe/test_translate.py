@@ -346,10 +346,13 @@ def test_patterns_get_this_bases_names_and_expressions_stay(base_of: BaseOf) -> 
         ("peft_type: LORA\ntarget_modules: all-linear", "lora.target_modules", "all-linear"),
         ("lora_r: 8\npeft_layers_to_transform: [0, 3]", "lora.layers_to_transform", [0, 3]),
         ("peft_type: LORA\nlayers_to_transform: 5", "lora.layers_to_transform", [5]),
-X
         ("peft_type: LORA\nalpha_pattern: {q_proj: 2}", "lora.alpha_pattern", {"q_proj": 2}),
         ("peft_type: LORA\ntarget_parameters: [experts.down_proj]", "lora.target_parameters", ["experts.down_proj"]),
-        ("lora_r: 8\nlora_target_parameters: [mlp.experts.gate_up_proj]", "lora.target_parameters", ["mlp.experts.gate_up_proj"]),
+        (
+            "lora_r: 8\nlora_target_parameters: [mlp.experts.gate_up_proj]",
+            "lora.target_parameters",
+            ["mlp.experts.gate_up_proj"],
+        ),
         ("lora: {rank_pattern: {q_proj: 2}, layers_to_transform: [1]}", "lora.rank_pattern", {"q_proj": 2}),
         ("training: {early_stopping_patience: null}\nlora: {r: 2}", "training.early_stopping_patience", None),
         ("lora: {r: 2}\ndomain: legal", "domain", "legal"),

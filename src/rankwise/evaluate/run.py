@@ -292,7 +292,9 @@ class Contest:
             absent=absent,
             differences=differences,
             flips=found,
-            flipped_rows=None if found is None else {
+            flipped_rows=None
+            if found is None
+            else {
                 "gained": [rows[i].where for i in found.gained],
                 "lost": [rows[i].where for i in found.lost],
             },

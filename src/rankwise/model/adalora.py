@@ -143,7 +143,17 @@ class Allocator:
             plain[f"{place}.lora_A.weight"] = a.cpu().contiguous()
             plain[f"{place}.lora_B.weight"] = layer.lora_B[NAME].detach()[:, left].cpu().contiguous()
         save_file(plain, folder / WEIGHTS, metadata={"format": "pt"})
-        for key in ("init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step"):
+        for key in (
+            "init_r",
+            "target_r",
+            "tinit",
+            "tfinal",
+            "deltaT",
+            "beta1",
+            "beta2",
+            "orth_reg_weight",
+            "total_step",
+        ):
             config.pop(key, None)
         config |= {"peft_type": "LORA", "r": max(ranks.values()), "rank_pattern": ranks, "alpha_pattern": alphas}
         write_json(folder / CONFIG, config)

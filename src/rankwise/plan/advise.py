@@ -134,7 +134,9 @@ class _Advice:
             self._advised(key)
         what_then = self.asked.recipe.training.on_nonfinite
         ratio = self.asked.recipe.training.loraplus_lr_ratio
-        self.ledger.given("training.loraplus_lr_ratio", ratio, "A and B at one rate, for which learning rates are advised")
+        self.ledger.given(
+            "training.loraplus_lr_ratio", ratio, "A and B at one rate, for which learning rates are advised"
+        )
         self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
         self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
         raise_if_errors(RecipeError, self.ledger.problems)

@@ -80,7 +80,9 @@ def judge_capacity(
     suggested = _suggested_rank(HEADROOM * required - fixed, per_rank, smallest) if per_rank else r
     if capacity < required:
         status: Literal["UNDERCAPACITY", "AMPLE", "WASTEFUL"] = "UNDERCAPACITY"
-        rest = _too_small(smallest, suggested, (fixed + suggested * per_rank) / required) if per_rank else _PATTERNS_HOLD
+        rest = (
+            _too_small(smallest, suggested, (fixed + suggested * per_rank) / required) if per_rank else _PATTERNS_HOLD
+        )
     elif capacity > WASTEFUL * required:
         status, rest = (
             "WASTEFUL",

@@ -5,7 +5,13 @@ from __future__ import annotations
 from rankwise.plan.ledger import Ledger
 
 QUANTIZATIONS = ("none", "nf4", "int8")
-BUILT = {("lora", "none"), ("adalora", "none"), ("qlora", "nf4"), ("qlora", "int8"), *(("dora", kept) for kept in QUANTIZATIONS)}
+BUILT = {
+    ("lora", "none"),
+    ("adalora", "none"),
+    ("qlora", "nf4"),
+    ("qlora", "int8"),
+    *(("dora", kept) for kept in QUANTIZATIONS),
+}
 """Methods, and how the base is kept under each."""
 CHANGE_BASE = ("pissa", "olora")
 """Starts that write into the base's own weights (model/start)."""
@@ -40,5 +46,7 @@ def check_start(ledger: Ledger) -> None:
         message = f"{start} writes into the base's weights, which {kept} keeps packed; leave one of the two out"
         ledger.report("error", "start-on-quantized-base", where, message)
     if ledger.settled["method"] == "dora":
-        message = f"{start} leaves a plain LoRA of twice the rank behind, which dora's magnitudes cannot follow; take lora"
+        message = (
+            f"{start} leaves a plain LoRA of twice the rank behind, which dora's magnitudes cannot follow; take lora"
+        )
         ledger.report("error", "start-with-dora", where, message)

@@ -106,7 +106,7 @@ class Translation:
         self.draft.offer_targets(items, self.base, f"{key} ({node.place.text})")
 
     def patterns(self, meant: str, key: str, node: Node) -> None:
-        """Ranks or alphas by PEFT's patterns; a plain name becomes this base's names for the layers that do the same."""
+        """Ranks or alphas by PEFT's patterns; a plain name becomes this base's for the layers that do the same."""
         if not isinstance(node.value, dict):
             self.offer(meant, node.plain(), key, node)
             return

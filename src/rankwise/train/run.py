@@ -265,7 +265,9 @@ def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
     }
     method, kept = take.value("method"), take.value("quantization")
     if (method, kept) not in BUILT:
-        raise PlanError(f"not as planned, so nothing was trained: this build has no method {method} on a base in {kept}")
+        raise PlanError(
+            f"not as planned, so nothing was trained: this build has no method {method} on a base in {kept}"
+        )
     other = [f"{key} is {done[key]!r}, planned {take.value(key)!r}" for key in done if take.value(key) != done[key]]
     if other:
         raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
@@ -377,7 +379,9 @@ def _require_same_losses(
     )
     difference = float((got - expected).norm() / expected.norm())
     if not difference <= TOLERANCE[settings.dtype]:
-        raise RunError(f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's")
+        raise RunError(
+            f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's"
+        )
 
 
 def _settle_config(file: Path, made: PeftConfig) -> None:
