@@ -55,7 +55,7 @@ evidence-speed: install $(PEER)/.installed
 $(PEER)/.installed: constraints.txt
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets -c constraints.txt
+	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets bitsandbytes -c constraints.txt
 	@touch $@
 
 clean:
