@@ -72,11 +72,14 @@ def _task_reason(anatomy: Anatomy, corpus: Corpus) -> str:
 
 def _decide_shared_prefix(ledger: Ledger, anatomy: Anatomy) -> None:
     key, asked = "shared_prefix", ledger.asked.recipe.shared_prefix
-    if anatomy.kind == "causal":
+    objective = ledger.asked.recipe.objective
+    if anatomy.kind == "causal" and objective == "sft":
         reason = "what the rows of a batch begin with is computed once (from 16 tokens on); exact"
         ledger.given(key, asked is not False, reason)
         return
     reason = "an encoder's tokens see what comes after them, so no beginning is the same in two rows"
+    if anatomy.kind == "causal":
+        reason = f"{objective} is trained by TRL, which pads rows and shares nothing between them"
     if asked is True:
         ledger.report("warning", "prefix-not-shared", ledger.asked.where(key), f"{reason}; nothing is shared")
     ledger.settle(key, False, reason, "rankwise")
