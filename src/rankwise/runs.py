@@ -232,7 +232,8 @@ def _execute(
     run: Path, made: Plan, located: Located, base: Path, corpus: Corpus, observer: Observer, resume: bool
 ) -> Trained:
     identity = identify_base(base)
-    from rankwise.train.run import BaseFolder, execute  # torch begins here
+    from rankwise.train.run import execute  # torch begins here
+    from rankwise.train.settings import BaseFolder
 
     began = time.perf_counter()
 
