@@ -17,7 +17,6 @@ from rankwise.facts import Anatomy
 from rankwise.plan.adapted import TARGETS, target_names
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.quantization import CHANGE_BASE
-from rankwise.recipe import Asked
 from rankwise.recipe.keys import LEAVES
 
 METHODS = ("lora", "dora")
@@ -32,12 +31,11 @@ ROWS_NAMED = 20
 _DPO, _GRPO = "TRL, DPOConfig", "TRL, GRPOConfig"
 
 
-def require_trl(asked: Asked) -> None:
+def require_trl(objective: str, where: str) -> None:
     """RecipeError where the objective needs TRL and it is not installed."""
-    objective = asked.recipe.objective
     if objective != "sft" and find_spec("trl") is None:
         message = f"{objective} is trained by TRL, which is not installed; pip install 'rankwise[rl]'"
-        raise RecipeError(problems=[Problem("error", "extra-missing", asked.where("objective"), message)])
+        raise RecipeError(problems=[Problem("error", "extra-missing", where, message)])
 
 
 def decide_objective(ledger: Ledger, anatomy: Anatomy, corpus: Corpus) -> None:

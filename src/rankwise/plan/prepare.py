@@ -65,7 +65,7 @@ def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepare
     """
     recipe, faults = asked.recipe, list[RankwiseError]()
     if to_train:
-        _attempt(faults, lambda: require_trl(asked))
+        _attempt(faults, lambda: require_trl(recipe.objective, asked.where("objective")))
     base = _attempt(faults, lambda: _read_base(asked, observer, to_train))
     domain = request = corpus = continued = None
     if recipe.domain is not None:

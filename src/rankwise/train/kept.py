@@ -75,6 +75,7 @@ def write_adapter(
             name=settings.domain or Path(request.train).stem,
             domain=settings.domain,
             method=str(plan["method"]),
+            objective=str(plan["objective"]),  # type: ignore[arg-type]
             base=BaseRecord(name=base.name, identity=base.identity, quantization=settings.quantization),  # type: ignore[arg-type]
             task=TaskRecord(
                 kind="labels" if corpus.labels else "open",
@@ -106,6 +107,7 @@ def write_adapter(
                 f"held_out_bits_per_{settings.objective.per}": (
                     None if progress.best_loss is None else progress.best_loss / LN2
                 ),
+                **finished.metrics,
                 "best_step": progress.best_step,
                 "steps": progress.step,
                 "seconds": round(progress.seconds + progress.evaluation_seconds, 1),

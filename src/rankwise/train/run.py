@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from peft import PeftModel
 
 from rankwise.data.corpus import Corpus
 from rankwise.events import EventLog, Observer
@@ -17,7 +18,7 @@ from rankwise.model.adalora import Allocator
 from rankwise.model.start import keep_start, start_of
 from rankwise.plan import Plan
 from rankwise.plan.quantization import CHANGE_BASE
-from rankwise.signals import stop_on_signals
+from rankwise.signals import Stop, stop_on_signals
 from rankwise.train.kept import looked_at, write_adapter
 from rankwise.train.loop import Finished, train
 from rankwise.train.opened import open_model
@@ -45,21 +46,24 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
     log = EventLog(run / "events.jsonl", observer)
     try:
         with stop_on_signals() as stop:
-            finished = train(
-                adapted,
-                corpus.train_rendered,
-                looked_at(corpus),
-                settings.loop,
-                settings.optim,
-                log,
-                run / "checkpoints",
-                _last_sound_checkpoint(run, log) if resume else None,
-                stop,
-                evaluate_start=settings.adapter is not None,
-                places=[row.where for row in corpus.train],
-                objective=settings.objective,
-                allocator=allocator,
-            )
+            if settings.trained_by_trl:
+                finished = _train_by_trl(adapted, corpus, base, settings, log, run / "checkpoints", resume, stop)
+            else:
+                finished = train(
+                    adapted,
+                    corpus.train_rendered,
+                    looked_at(corpus),
+                    settings.loop,
+                    settings.optim,
+                    log,
+                    run / "checkpoints",
+                    _last_sound_checkpoint(run, log) if resume else None,
+                    stop,
+                    evaluate_start=settings.adapter is not None,
+                    places=[row.where for row in corpus.train],
+                    objective=settings.objective,
+                    allocator=allocator,
+                )
         peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
             write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start, allocator)
@@ -67,6 +71,31 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
         return Trained(finished, run / "adapter", peak)
     finally:
         log.close()
+
+
+def _train_by_trl(
+    adapted: PeftModel,
+    corpus: Corpus,
+    base: BaseFolder,
+    settings: Settings,
+    log: EventLog,
+    checkpoints: Path,
+    resume: bool,
+    stop: Stop,
+) -> Finished:
+    """Preferences or rewards; TRL, an extra, is imported here and nowhere else."""
+    from rankwise.train.by_trl import last_sealed
+
+    start, rows = last_sealed(checkpoints, log) if resume else None, corpus.train_rendered
+    if settings.preference is not None:
+        from rankwise.train.preference import train_on_preferences
+
+        held_out = looked_at(corpus)
+        return train_on_preferences(adapted, base.path, rows, held_out, settings, log, checkpoints, start, stop)
+    from rankwise.train.reward import train_on_rewards
+
+    answers = [row.answer for row in corpus.train]
+    return train_on_rewards(adapted, base.path, rows, answers, settings, log, checkpoints, start, stop)
 
 
 def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
