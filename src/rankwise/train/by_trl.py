@@ -115,6 +115,7 @@ class Watch(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self._tokens = float(state.num_input_tokens_seen)  # of grpo, also what earlier parts of the run saw
         told = {"steps": self.settings.loop.num_steps, "step": state.global_step, "rows": self.rows}
         self.log.write("train_begin", told)
 
