@@ -103,7 +103,12 @@ def preference(row: dict[str, str], others: list[dict[str, str]]) -> dict[str, s
     if other is None:
         return None
     question = {"prompt": f"What is the sentiment?\n{row['text']}"} if key == "label" else {}
-    return {**question, **{k: row[k] for k in ("instruction", "input") if k in row}, "chosen": row[key], "rejected": other}
+    return {
+        **question,
+        **{k: row[k] for k in ("instruction", "input") if k in row},
+        "chosen": row[key],
+        "rejected": other,
+    }
 
 
 def page(results: dict[str, dict[str, Any]]) -> str:

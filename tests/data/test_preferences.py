@@ -40,7 +40,11 @@ def test_a_prompt_or_an_instruction(tmp_path: Path) -> None:
         tmp_path,
         {"prompt": "Is it?", **PAIR},
         {"instruction": "Say.", "input": "now", "system": "Be short.", **PAIR},
-        {"prompt": [{"role": "user", "content": "a"}], "chosen": [{"role": "assistant", "content": "b"}], "rejected": "c"},
+        {
+            "prompt": [{"role": "user", "content": "a"}],
+            "chosen": [{"role": "assistant", "content": "b"}],
+            "rejected": "c",
+        },
     )
     assert table.shape == "preferences"
     assert [(row.answer, row.rejected) for row in table.rows] == [("yes", "no"), ("yes", "no"), ("b", "c")]
@@ -87,6 +91,8 @@ def test_the_longer_answer_counts(tmp_path: Path, tiny_base: Path) -> None:
 def test_equal_pairs_are_a_warning_and_other_answers_are_not(tmp_path: Path, tiny_base: Path) -> None:
     same = {"prompt": "question 1", "chosen": "yes", "rejected": "no"}
     read(tmp_path, same, same, {**same, "rejected": "never"}, {**same, "prompt": "else"})
-    made = build_corpus(CorpusRequest(str(tmp_path / "pairs.jsonl"), 0.25, None, None, "error", "last", 0), Renderer(tiny_base), 2048)
+    made = build_corpus(
+        CorpusRequest(str(tmp_path / "pairs.jsonl"), 0.25, None, None, "error", "last", 0), Renderer(tiny_base), 2048
+    )
     assert made.inspection.exact_duplicates == (("pairs.jsonl:1", "pairs.jsonl:2"),)
     assert [p.severity for p in made.problems if p.code == "exact-duplicates"] == ["warning"]

@@ -18,8 +18,8 @@ from rankwise.plan.layers import PEFTS_OWN, check_bias, check_layers, decide_lay
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import disk_bytes
 from rankwise.plan.method import METHODS_BUILT, with_costs
-from rankwise.plan.objective import answers_a_row, decide_looks, decide_objective, to_learn
 from rankwise.plan.objections import Broken, broken_rules, cited_together, given_key
+from rankwise.plan.objective import answers_a_row, decide_looks, decide_objective, to_learn
 from rankwise.plan.plan import Plan
 from rankwise.plan.prepare import Prepared
 from rankwise.plan.quantization import QUANTIZATIONS, agree_on_quantization, check_start
@@ -137,7 +137,9 @@ class _Advice:
         decide_looks(self.ledger, steps)
         what_then = self.asked.recipe.training.on_nonfinite
         ratio = self.asked.recipe.training.loraplus_lr_ratio
-        self.ledger.given("training.loraplus_lr_ratio", ratio, "A and B at one rate, for which learning rates are advised")
+        self.ledger.given(
+            "training.loraplus_lr_ratio", ratio, "A and B at one rate, for which learning rates are advised"
+        )
         self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
         self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
         raise_if_errors(RecipeError, self.ledger.problems)

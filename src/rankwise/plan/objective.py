@@ -62,7 +62,9 @@ def _require_rows(ledger: Ledger, corpus: Corpus) -> None:
     if pairs == (objective == "dpo"):
         return
     if pairs:
-        message = f'the rows have "chosen" and "rejected" answers, from which objective: dpo learns, and it is {objective}'
+        message = (
+            f'the rows have "chosen" and "rejected" answers, from which objective: dpo learns, and it is {objective}'
+        )
     else:
         message = (
             f'dpo learns from rows with a "prompt" (or "instruction" and "input"), a "chosen" and a "rejected" answer, '
@@ -143,7 +145,9 @@ def _decide_grpo(ledger: Ledger, anatomy: Anatomy, corpus: Corpus) -> None:
     ledger.given("grpo.reward", *_reward(ledger, corpus))
     _require_groups(ledger, corpus, step_rows)
     if ledger.number("grpo.max_completion_length") > room:
-        message = f"with the longest prompt ({prompt} tokens) it is over the {anatomy.max_length} the base takes; lower it"
+        message = (
+            f"with the longest prompt ({prompt} tokens) it is over the {anatomy.max_length} the base takes; lower it"
+        )
         ledger.report("error", "completion-too-long", ledger.asked.where("grpo.max_completion_length"), message)
     ledger.problems += _unrewarded(str(ledger.settled["grpo.reward"]), corpus)
 
@@ -184,15 +188,17 @@ def _reward(ledger: Ledger, corpus: Corpus) -> tuple[str, str]:
 def _unrewarded(reward: str, corpus: Corpus) -> Iterator[Problem]:
     """Rows whose answer cannot be verified by this reward, each by its place."""
     if (reward == "allowed_label") != bool(corpus.labels):
-        kind = "text/label" if corpus.labels else "other"
-        message = f"reward {reward} is for {'open answers' if corpus.labels else 'text/label rows'}, and these are {kind} rows"
+        wanted, kind = ("open answers", "text/label") if corpus.labels else ("text/label rows", "other")
+        message = f"reward {reward} is for {wanted}, and these are {kind} rows"
         yield Problem("error", "reward-of-other-rows", corpus.request.train, message)
         return
     if corpus.labels:
         return
     bad = [row for row in (*corpus.train, *corpus.held_out) if not _has_fields(row)]
     for row in bad[:ROWS_NAMED]:
-        message = "its answer is no JSON object with fields, so nothing can verify what is written; mend or drop the row"
+        message = (
+            "its answer is no JSON object with fields, so nothing can verify what is written; mend or drop the row"
+        )
         yield Problem("error", "no-verifiable-answer", row.where, message)
     if len(bad) > ROWS_NAMED:
         message = f"{len(bad) - ROWS_NAMED} more rows like these"

@@ -29,7 +29,9 @@ def padded_batch(ledger: Ledger, corpus: Corpus) -> MicroBatch:
     return MicroBatch(rows * longest, rows * completion, longest)
 
 
-def with_reference(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, memory: Memory, trainable: int, dtype: str) -> Memory:
+def with_reference(
+    ledger: Ledger, anatomy: Anatomy, corpus: Corpus, memory: Memory, trainable: int, dtype: str
+) -> Memory:
     """`memory` with the reference's copy of the adapter; and of grpo, where that is more than the activations of a
     training step, the keys and values of the answers that are written for it."""
     training = memory.training
@@ -74,6 +76,6 @@ def report_cost(ledger: Ledger, corpus: Corpus, steps: int) -> None:
         count = int(ledger.number("grpo.num_generations"))
         message = (
             f"writing answers takes most of the time: {steps} steps x {step_rows} answers x at most {most} tokens, "
-            f"{steps * step_rows * most:,} in all, {count} to each prompt; a shorter grpo.max_completion_length saves most"
+            f"{steps * step_rows * most:,} in all, {count} to each prompt; a lower grpo.max_completion_length saves it"
         )
     ledger.report("note", f"{objective}-cost", ledger.asked.where("objective"), message)

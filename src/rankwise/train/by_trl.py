@@ -124,13 +124,15 @@ class Watch(TrainerCallback):
     ) -> None:
         self._began = time.perf_counter()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         seconds, step_rows = time.perf_counter() - self._began, self.settings.loop.step_rows
         old = self.progress
         self.progress = replace(
-            old, step=state.global_step, best_step=state.global_step, rows=old.rows + step_rows, seconds=old.seconds + seconds
+            old,
+            step=state.global_step,
+            best_step=state.global_step,
+            rows=old.rows + step_rows,
+            seconds=old.seconds + seconds,
         )
         if self.stop.number is not None:
             control.should_save = control.should_training_stop = True
@@ -152,9 +154,7 @@ class Watch(TrainerCallback):
         elif "loss" in logs and "learning_rate" in logs:
             self._log_step(state.global_step, logs)
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         seal(folder, self.progress)
         self.log.write("checkpoint", {"step": state.global_step, "path": folder.name})

@@ -134,7 +134,9 @@ def _require_same_losses(
     )
     difference = float((got - expected).norm() / expected.norm())
     if not difference <= TOLERANCE[settings.dtype]:
-        raise RunError(f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's")
+        raise RunError(
+            f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's"
+        )
 
 
 def _settle_config(file: Path, made: PeftConfig) -> None:

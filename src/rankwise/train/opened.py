@@ -19,7 +19,7 @@ from rankwise.train.settings import BaseFolder, Settings
 def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
     """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
     torch.set_num_threads(settings.threads)
-    model = _load(base, settings)
+    model = load_planned(base, settings)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.schedule is not None:

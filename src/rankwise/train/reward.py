@@ -72,9 +72,7 @@ def train_on_rewards(
 def verified(name: str, answers: Sequence[str], stops: Collection[int]) -> Callable[..., list[float]]:
     """A reward function as TRL calls it. An answer that ends in none of `stops` was cut off."""
 
-    def reward(
-        prompts: list[str], completions: list[str], completion_ids: list[list[int]], **more: Any
-    ) -> list[float]:
+    def reward(prompts: list[str], completions: list[str], completion_ids: list[list[int]], **more: Any) -> list[float]:
         written = [
             Answer(text, truncated=not ids or ids[-1] not in stops)
             for text, ids in zip(completions, completion_ids, strict=True)

@@ -27,6 +27,7 @@ class BaseFolder:
     path: Path
     identity: BaseIdentity
 
+
 @dataclass(frozen=True)
 class Preference:
     """TRL's own names, of `DPOConfig`."""
@@ -184,7 +185,9 @@ def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
         raise PlanError(f"not as planned, so nothing was trained: objective {objective} on {corpus.shape} rows")
     method, kept = take.value("method"), take.value("quantization")
     if (method, kept) not in BUILT:
-        raise PlanError(f"not as planned, so nothing was trained: this build has no method {method} on a base in {kept}")
+        raise PlanError(
+            f"not as planned, so nothing was trained: this build has no method {method} on a base in {kept}"
+        )
     other = [f"{key} is {done[key]!r}, planned {take.value(key)!r}" for key in done if take.value(key) != done[key]]
     if other:
         raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
