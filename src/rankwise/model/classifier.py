@@ -117,7 +117,7 @@ def _batches(rows: Sequence[Tokens]) -> Iterator[list[int]]:
         start += count
 
 
-@torch@contextmanager
+@contextmanager
 def _without_remarks() -> Iterator[None]:
     """transformers remarks that the head is new, which is meant."""
     before = transformers_logging.get_verbosity()
@@ -128,7 +128,7 @@ def _without_remarks() -> Iterator[None]:
         transformers_logging.set_verbosity(before)
 
 
-.no_grad()
+@torch.no_grad()
 def _draw(heads: Mapping[str, nn.Module], model: PreTrainedModel, seed: int) -> None:
     """The heads as transformers draws a new one, but in float32 and by a generator of their own: one seed gives one
     head whatever was drawn before, on every device."""

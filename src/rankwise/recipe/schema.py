@@ -164,7 +164,7 @@ class Recipe(Section):
     task: Literal["auto", "causal_lm", "seq_cls"] = "auto"
     """How the base answers: it writes (causal_lm), or a head trained with the adapter gives a label (seq_cls)"""
     objective: Literal["sft", "dpo", "grpo"] = "sft"
-    """What training optimises: the answers (sft), preferences between two (dpo), or rewards of what is written (grpo)"""
+    """What training optimises: the answers (sft), preferences between two (dpo), or rewards for answers (grpo)"""
     goal: Literal["adapt", "new_ability"] = "adapt"
     """What the base lacks: adapt, if it can do the task but not well; new_ability, if not at all; weighs on method"""
     data: DataRecipe = DataRecipe()
