@@ -85,6 +85,7 @@ def test_a_row_without_a_verifiable_answer_is_named(plan_of: PlanOf, tmp_path: P
         (DPO, ("method=adalora",), "not-with-dpo"),
         (DPO, ("method=qlora",), "not-with-dpo"),
         (DPO, ("lora.init_lora_weights=pissa",), "not-with-dpo"),
+        (DPO, ("lora.bias=all",), "not-with-dpo"),
         (DPO, ("training.on_nonfinite=rollback",), "not-with-dpo"),
         (DPO, ("training.early_stopping_patience=2",), "not-with-dpo"),
         (DPO, ("data.assistant_turns=all",), "not-with-dpo"),

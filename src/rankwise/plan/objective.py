@@ -91,6 +91,10 @@ def _obstacles(ledger: Ledger, anatomy: Anatomy) -> Iterator[tuple[str, str]]:
         yield "method", f"method {method} is for answers alone ({why}); take {' or '.join(METHODS)}"
     if start in CHANGE_BASE:
         yield "lora.init_lora_weights", f"{start} writes into the base, which is the reference here; leave it out"
+    bias, held = settled["lora.bias"], recipe.objective == "dpo" or recipe.grpo.beta not in ("auto", 0)
+    if bias != "none" and held:
+        why = "the reference is a second adapter on the base, and PEFT trains biases beside one adapter only"
+        yield "lora.bias", f"{why}; leave {bias} out"
     if head is not None:
         why = f"TRL computes log-probabilities from {head}'s own weight, past its adapter"
         yield TARGETS, f"{why}; leave {head} out"

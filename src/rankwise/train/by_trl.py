@@ -209,7 +209,7 @@ def finish(watch: Watch, model: PeftModel) -> Finished:
         watch.log.write("stopped", told)
         return Finished(watch.progress, number, f"signal {number}")
     if REFERENCE in model.peft_config:
-        model.base_model.delete_adapter(REFERENCE)
+        model.delete_adapter(REFERENCE)
     model.eval()
     reason = "all steps done"
     watch.log.write("train_end", {"reason": reason, **asdict(watch.progress)})
