@@ -117,7 +117,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "# Rewards and preferences",
         "",
         "Made by `python benchmarks/rewards.py DATA_DIR`: the embedded base, the default plan but for the batch and",
-        "the number of steps, one seed. Reward: mean of the answers written in a step (1: the right label; or F1 of exact",
+        "the number of steps, one seed. Reward: mean of the answers written in a step (1: right label; or F1 of exact",
         "fields). Accuracy: share of a step's pairs whose chosen answer gained more than the rejected one.",
         "",
         f"| case | measure | steps | {heads} | last minus first | seconds |",

@@ -43,6 +43,12 @@ def test_values_of_dpo_are_trls_with_their_source(plan_of: PlanOf) -> None:
     assert not [key for key in plan.decisions if key.startswith("grpo.")]
 
 
+def test_a_default_that_is_written_out_is_no_fault(plan_of: PlanOf) -> None:
+    """`rankwise init` writes every key."""
+    assert plan_of("dpo: {loss_type: sigmoid}\ngrpo: {reward: auto}\n")["objective"] == "sft"
+    assert plan_of(DPO, "data.assistant_turns=all")["data.assistant_turns"] == "last"
+
+
 def test_values_of_grpo(plan_of: PlanOf) -> None:
     plan = plan_of(GRPO, EIGHT, ONE, "training.num_train_epochs=2")
     assert plan["grpo.num_generations"] == 8
@@ -88,7 +94,6 @@ def test_a_row_without_a_verifiable_answer_is_named(plan_of: PlanOf, tmp_path: P
         (DPO, ("lora.bias=all",), "not-with-dpo"),
         (DPO, ("training.on_nonfinite=rollback",), "not-with-dpo"),
         (DPO, ("training.early_stopping_patience=2",), "not-with-dpo"),
-        (DPO, ("data.assistant_turns=all",), "not-with-dpo"),
         (GRPO, (EIGHT, ONE, "training.eval_steps=5"), "not-with-grpo"),
         (GRPO, (EIGHT, ONE, "grpo.num_generations=3"), "groups-not-whole"),
         (GRPO, (EIGHT, "training.gradient_accumulation_steps=64", "grpo.num_generations=2"), "fewer-rows-than-a-step"),

@@ -42,7 +42,11 @@ def decide_data(ledger: Ledger, prepared: Prepared) -> None:
     ledger.given("data.too_long", request.too_long, "no row is cut or dropped unless you choose so")
     causal = prepared.anatomy.kind == "causal"
     turns = "every answer of a conversation is trained on" if causal else "a row has one answer, its last"
-    ledger.given("data.assistant_turns", request.assistant_turns, turns)
+    if ledger.asked.recipe.objective == "sft":
+        ledger.given("data.assistant_turns", request.assistant_turns, turns)
+    else:
+        reason = "the last answer of a conversation is the one that is preferred or rewarded"
+        ledger.settle("data.assistant_turns", request.assistant_turns, reason, "rankwise")
     _decide_instruction(ledger, corpus, prepared.domain, prepared.anatomy.kind == "encoder")
     template = prepared.renderer.template_name
     if prepared.anatomy.kind != "causal":

@@ -43,7 +43,7 @@ def decide_objective(ledger: Ledger, anatomy: Anatomy, corpus: Corpus) -> None:
     objective = ledger.asked.recipe.objective
     for key in LEAVES:
         section = key.partition(".")[0]
-        if section in ("dpo", "grpo") and section != objective and ledger.is_given(key):
+        if section in BETA and section != objective and ledger.asked_value(key) != LEAVES[key].default:
             message = f"it is of objective {section}, and objective is {objective}, which does not use it; leave it out"
             ledger.report("error", "key-of-another-objective", ledger.asked.where(key), message)
     _require_rows(ledger, corpus)
@@ -102,8 +102,6 @@ def _obstacles(ledger: Ledger, anatomy: Anatomy) -> Iterator[tuple[str, str]]:
         yield "training.on_nonfinite", "only objective sft can leave out the rows of a step; leave it out"
     if isinstance(recipe.training.early_stopping_patience, int):
         yield "training.early_stopping_patience", "the last weights are kept, not those of the best look; leave it out"
-    if ledger.is_given("data.assistant_turns") and recipe.data.assistant_turns == "all":
-        yield "data.assistant_turns", "the last answer is the one that is preferred or rewarded; leave it out"
     if recipe.objective == "grpo" and ledger.is_given("training.eval_steps"):
         yield "training.eval_steps", "each step logs its rewards; rankwise evaluate scores held-out rows; leave it out"
 
