@@ -36,6 +36,7 @@ from rankwise.measure import known_rehearsal, measure_speed
 from rankwise.plan import Plan, Prepared, advise, prepare
 from rankwise.plan.measured import with_rehearsal
 from rankwise.plan.memory import run_disk_bytes
+from rankwise.plan.objective import require_trl
 from rankwise.plan.preflight import preflight
 from rankwise.plan.rehearsal import score
 from rankwise.recipe import Asked
@@ -146,6 +147,7 @@ def resume(run: Path, observer: Observer = ignore) -> Trained:
     made, request, recorded = _begun(run)
     if (run / "result.json").is_file():
         return _finished(run)
+    require_trl(str(made["objective"]), str(run))
     with _at_work(run, made):
         if (run / "result.json").is_file():
             return _finished(run)  # by another process, since
@@ -232,7 +234,8 @@ def _execute(
     run: Path, made: Plan, located: Located, base: Path, corpus: Corpus, observer: Observer, resume: bool
 ) -> Trained:
     identity = identify_base(base)
-    from rankwise.train.run import BaseFolder, execute  # torch begins here
+    from rankwise.train.run import execute  # torch begins here
+    from rankwise.train.settings import BaseFolder
 
     began = time.perf_counter()
 
@@ -254,6 +257,7 @@ def _execute(
         "held_out": {
             "loss": progress.best_loss,
             **_bits(record.metrics),
+            **done.finished.metrics,
             "step": progress.best_step,
             "ended": done.finished.reason,
         },

@@ -14,7 +14,7 @@ from rankwise.recipe.keys import LEAVES
 
 TOP = (
     "Keys at the top level: model, domain, task, objective, goal, data, doctrine, method, adapter, lora, training, "
-    "quantization, shared_prefix, tracking, serving"
+    "dpo, grpo, quantization, shared_prefix, tracking, serving"
 )
 LORA_KEYS = (
     "r, lora_alpha, lora_dropout, target_modules, bias, use_rslora, init_lora_weights, layers_to_transform, "
@@ -194,9 +194,9 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "nothing else supported yet": (
-        "domain: financial\nobjective: dpo\ntracking: mlflow\n",
+        "domain: financial\nobjective: ppo\ntracking: mlflow\n",
         [
-            'recipe.yaml:2: objective is the text "dpo"; expected sft [unknown-value]',
+            'recipe.yaml:2: objective is the text "ppo"; expected sft, dpo, or grpo [unknown-value]',
             'recipe.yaml:3: tracking is the text "mlflow"; expected null (nothing else is supported) [wrong-type]',
         ],
     ),
@@ -633,7 +633,12 @@ VALID: dict[str, list[Any]] = {
     "data.held_out": ["test.jsonl", 0.2],
     "data.too_long": ["error", "drop", "truncate"],
     "data.assistant_turns": ["all", "last"],
-    "objective": ["sft"],
+    "objective": ["sft", "dpo", "grpo"],
+    "dpo.beta": [0.1, "auto"],
+    "dpo.loss_type": ["sigmoid", "hinge", "ipo"],
+    "grpo.num_generations": [2, 8, "auto"],
+    "grpo.beta": [0.0, 0.04, "auto"],
+    "grpo.reward": ["auto", "exact_fields", "allowed_label"],
     "goal": ["adapt", "new_ability"],
     "doctrine": ["best-practices"],
     "adapter": ["runs/a/adapter", None],

@@ -377,7 +377,7 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
         ("adapter: lora\nval_set_size: 0", "val_set_size", "f.yml:2", "always held out"),
         ("adapter: lora\nval_set_size: 500", "val_set_size", "f.yml:2", "a count of rows"),
         ("adapter: lora\neval_steps: 0.2", "eval_steps", "f.yml:2", "whole number"),
-        ("adapter: lora\nrl: dpo", "rl", "f.yml:2", "answers alone"),
+        ("adapter: lora\nrl: dpo", "rl", "f.yml:2", "keys of their own"),
         ("adapter: lora\ntrain_on_inputs: true", "train_on_inputs", "f.yml:2", "never trained on"),
         ("adapter: lora\nshuffle_merged_datasets: false", "shuffle_merged_datasets", "f.yml:2", "shuffled anew"),
         ("adapter: lora\nwandb_project: mine", "wandb_project", "f.yml:2", "run folder"),

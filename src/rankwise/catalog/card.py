@@ -70,7 +70,7 @@ def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
     rows = {
         "base weights": f"`{record.base.identity.weights}`",
         "base kept in": {"none": "its own precision"}.get(record.base.quantization, record.base.quantization),
-        "method": record.method,
+        "method": record.method if record.objective == "sft" else f"{record.method}, objective {record.objective}",
         "r": _ranks(facts),
         "lora_alpha": f"{facts.config.get('lora_alpha')}",
         "on": f"{', '.join(leaves)} (layers: {len(facts.pairs)})",

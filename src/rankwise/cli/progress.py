@@ -128,8 +128,12 @@ def _train_begin(event: Event) -> Advance:
 
 
 def _step(event: Event) -> Advance:
-    facts = {
-        "loss": f"loss {event['loss']:.3f}",
+    facts = {"loss": f"loss {event['loss']:.3f}"}
+    if "reward" in event:
+        facts["learnt"] = f"reward {event['reward']:.3f}"
+    elif "accuracy" in event:
+        facts["learnt"] = f"chosen preferred in {event['accuracy']:.0%}"
+    facts |= {
         "speed": f"{event['tokens_per_second']:.0f} tokens/s",
         "left": f"{time_text(event['seconds_left'])} left",
     }
@@ -139,6 +143,10 @@ def _step(event: Event) -> Advance:
 def _held_out(event: Event) -> str:
     best = ", best so far" if event["best"] else ""
     return f"step {event['step']}: held-out {bits_text(event)} on {event['rows']} rows{best}"
+
+
+def _preferences(event: Event) -> str:
+    return f"step {event['step']}: the chosen answer is preferred in {event['held_out_accuracy']:.0%} of held-out rows"
 
 
 def _resumed(event: Event) -> str:
@@ -197,6 +205,7 @@ _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "train_begin": _train_begin,
     "step": _step,
     "held_out": _held_out,
+    "preferences": _preferences,
     "checkpoint_damaged": _checkpoint_damaged,
     "resume": _resume,
     "resumed": _resumed,

@@ -81,6 +81,7 @@ class AdapterRecord(Part):
     name: str
     domain: str | None = None
     method: str = "lora"
+    objective: Literal["sft", "dpo", "grpo"] = "sft"
     base: BaseRecord
     task: TaskRecord
     data: DataRecord

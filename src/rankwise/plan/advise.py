@@ -19,6 +19,7 @@ from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import disk_bytes
 from rankwise.plan.method import METHODS_BUILT, with_costs
 from rankwise.plan.objections import Broken, broken_rules, cited_together, given_key
+from rankwise.plan.objective import answers_a_row, decide_looks, decide_objective, to_learn
 from rankwise.plan.plan import Plan
 from rankwise.plan.prepare import Prepared
 from rankwise.plan.quantization import QUANTIZATIONS, agree_on_quantization, check_start
@@ -123,6 +124,7 @@ class _Advice:
         check_start(self.ledger)
         for key in _LENGTH:
             self._advised(key)
+        decide_objective(self.ledger, self.anatomy, self.corpus)
         steps = self._decide_steps()
         decide_schedule(self.ledger, steps)
         for key in _OPTIMIZER:
@@ -132,6 +134,7 @@ class _Advice:
         decide_checkpointing(self.ledger, self.anatomy, self.corpus, self.machine, self._trainable())
         for key in _LOOKS:
             self._advised(key)
+        decide_looks(self.ledger, steps)
         what_then = self.asked.recipe.training.on_nonfinite
         ratio = self.asked.recipe.training.loraplus_lr_ratio
         self.ledger.given(
@@ -281,10 +284,11 @@ class _Advice:
         self.ledger.settle("device", device, why, "rankwise")
 
     def _decide_steps(self) -> int:
-        rows = len(self.corpus.train)
+        rows = len(self.corpus.train) * answers_a_row(self.ledger)
         step_rows = int(self.ledger.number("training.per_device_train_batch_size"))
         step_rows *= int(self.ledger.number("training.gradient_accumulation_steps"))
         max_steps = self.asked.recipe.training.max_steps
+        unit = "answers to be written" if self.asked.recipe.objective == "grpo" else "rows"
         epochs = self.ledger.number("training.num_train_epochs")
         if max_steps is not None:
             steps = max_steps
@@ -293,7 +297,7 @@ class _Advice:
         else:
             steps = max(1, ceil(round(epochs * rows / step_rows, 6)))
             self.ledger.settle(
-                "training.max_steps", steps, f"{epochs:g} passes over {rows} rows, {step_rows} a step", "rankwise"
+                "training.max_steps", steps, f"{epochs:g} passes over {rows} {unit}, {step_rows} a step", "rankwise"
             )
         self.ledger.settled["steps"] = steps  # rules speak of them by this name
         return steps
@@ -311,6 +315,7 @@ class _Advice:
     def _plan(self, steps: int) -> Plan:
         on, trainable = adapted(self.ledger.settled), self._trainable()
         memory = estimate_memory(self.ledger, self.anatomy, self.corpus, self.machine, trainable)
+        seconds = estimate_seconds(self.ledger, self.corpus, self.measured, steps)
         return Plan(
             decisions=self.ledger.decisions,
             trainable_parameters=trainable,
@@ -318,12 +323,12 @@ class _Advice:
             capacity=judge_capacity(
                 on.r,
                 lambda rank: on.pairs(self.anatomy, rank),
-                self.corpus.supervised_tokens,
+                to_learn(self.ledger, self.corpus, steps),
                 classes=len(self.corpus.labels) if self.anatomy.task == "seq_cls" else 0,
             ),
             memory_bytes=memory.training.total,
             memory=memory,
             disk_bytes=disk_bytes(trainable),
-            seconds=estimate_seconds(self.ledger, self.corpus, self.measured, steps),
+            seconds=seconds,
             problems=tuple(dict.fromkeys(self.ledger.problems)),
         )

@@ -10,6 +10,7 @@ from rankwise.facts import Anatomy, Machine, Measurement
 from rankwise.plan.adapted import expert_names
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import Memory, largest_micro_batch, plan_memory
+from rankwise.plan.rollouts import padded_batch, report_cost, step_tokens, with_reference
 from rankwise.plan.timing import tokens_a_row, training_seconds
 
 CHECKPOINTING = "training.gradient_checkpointing"
@@ -38,12 +39,15 @@ def decide_checkpointing(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machi
 def _memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, trainable: int) -> Memory:
     rows = int(ledger.number("training.per_device_train_batch_size"))
     classes = len(corpus.labels) if anatomy.task == "seq_cls" else 0
-    batch = largest_micro_batch(corpus, rows, bool(ledger.settled["shared_prefix"]), padded=classes > 0)
+    supervised = ledger.asked.recipe.objective == "sft"
+    share = bool(ledger.settled["shared_prefix"])
+    batch = largest_micro_batch(corpus, rows, share, classes > 0) if supervised else padded_batch(ledger, corpus)
     again, method = bool(ledger.settled[CHECKPOINTING]), str(ledger.settled["method"])
     quantization = str(ledger.settled["quantization"])
     adapted = anatomy.targeted_experts(expert_names(ledger.settled))
     experts = sum(p.experts * p.in_features * p.out_features for p in adapted)
-    return plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again, quantization, experts)
+    memory = plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again, quantization, experts)
+    return memory if supervised else with_reference(ledger, anatomy, corpus, memory, trainable, _dtype(ledger))
 
 
 def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> Memory:
@@ -67,18 +71,24 @@ def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: M
 
 def estimate_seconds(ledger: Ledger, corpus: Corpus, measured: Measurement | None, steps: int) -> float | None:
     """Training and held-out evaluations, from the measured speed of this machine; None: not measured."""
+    objective = ledger.asked.recipe.objective
+    if objective != "sft":
+        report_cost(ledger, corpus, steps)
     dtype = _dtype(ledger)
     if measured is None or dtype not in measured.train_tokens_per_second:
         return None
     batch = int(ledger.number("training.per_device_train_batch_size"))
     step_rows = batch * int(ledger.number("training.gradient_accumulation_steps"))
+    slower = TIMES.get(str(ledger.settled["method"]), 1.0) * TIMES.get(str(ledger.settled["quantization"]), 1.0)
+    if objective != "sft":
+        trained, read = (steps * tokens for tokens in step_tokens(ledger, corpus))
+        return slower * training_seconds(measured, dtype, trained, read)
     share = bool(ledger.settled["shared_prefix"])
     looked_at = spread(corpus.held_out_rendered, EVALUATION_ROWS)
     train_tokens = tokens_a_row(corpus.train_rendered, batch, share) * step_rows * steps
     held_out = tokens_a_row(looked_at, batch, share) * len(looked_at)
     evaluations = ceil(steps / ledger.number("training.eval_steps"))
     again = train_tokens if ledger.settled[CHECKPOINTING] else 0
-    slower = TIMES.get(str(ledger.settled["method"]), 1.0) * TIMES.get(str(ledger.settled["quantization"]), 1.0)
     return slower * training_seconds(measured, dtype, train_tokens, again + evaluations * held_out)
 
 

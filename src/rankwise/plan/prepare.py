@@ -33,6 +33,7 @@ from rankwise.facts import (
 from rankwise.facts.base import Task
 from rankwise.facts.folder import weight_files
 from rankwise.plan.continued import Continued, read_continued
+from rankwise.plan.objective import require_trl
 from rankwise.recipe import Asked
 from rankwise.recipe.domains import Domain, find_domain
 
@@ -63,6 +64,8 @@ def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepare
     problems. `to_train`: weights and tokenizer must be there, and the base must be of a kind this build trains.
     """
     recipe, faults = asked.recipe, list[RankwiseError]()
+    if to_train:
+        _attempt(faults, lambda: require_trl(recipe.objective, asked.where("objective")))
     base = _attempt(faults, lambda: _read_base(asked, observer, to_train))
     domain = request = corpus = continued = None
     if recipe.domain is not None:

@@ -133,6 +133,24 @@ class TrainingRecipe(Section):
     """Seed of the split, the adapter's start, the row order and the dropout"""
 
 
+class DpoRecipe(Section):
+    beta: Positive | Auto = "auto"
+    """How closely the model keeps to what it was before; higher is closer"""
+    loss_type: Literal["sigmoid", "hinge", "ipo"] = "sigmoid"
+    """The loss of a pair"""
+
+
+class GrpoRecipe(Section):
+    num_generations: Annotated[int, Field(ge=2)] | Auto = "auto"
+    """Answers written to each prompt, which are held against each other"""
+    max_completion_length: Count | Auto = "auto"
+    """Most tokens of an answer that is written"""
+    beta: Annotated[float, Field(ge=0)] | Auto = "auto"
+    """Weight of the distance from what the model was before; 0: none"""
+    reward: Literal["auto", "exact_fields", "allowed_label"] = "auto"
+    """What an answer is worth: 1 for the right label, or the F1 of the fields it has right"""
+
+
 class ServingRecipe(Section):
     target: None = None
     """Engine the adapter must load in"""
@@ -145,8 +163,8 @@ class Recipe(Section):
     """A kind of task with its prompt, its scorer and its sample rows"""
     task: Literal["auto", "causal_lm", "seq_cls"] = "auto"
     """How the base answers: it writes (causal_lm), or a head trained with the adapter gives a label (seq_cls)"""
-    objective: Literal["sft"] = "sft"
-    """What training optimises: supervised fine-tuning"""
+    objective: Literal["sft", "dpo", "grpo"] = "sft"
+    """What training optimises: the answers (sft), preferences between two (dpo), or rewards for answers (grpo)"""
     goal: Literal["adapt", "new_ability"] = "adapt"
     """What the base lacks: adapt, if it can do the task but not well; new_ability, if not at all; weighs on method"""
     data: DataRecipe = DataRecipe()
@@ -161,6 +179,10 @@ class Recipe(Section):
     """The adapter, in PEFT's own names"""
     training: TrainingRecipe = TrainingRecipe()
     """The training run, in Hugging Face's own names"""
+    dpo: DpoRecipe = DpoRecipe()
+    """Of objective dpo, in TRL's own names"""
+    grpo: GrpoRecipe = GrpoRecipe()
+    """Of objective grpo, in TRL's own names"""
     quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
     """How the frozen base is kept: as it is, in 4 bits (nf4, with double quantisation), or in 8"""
     shared_prefix: bool | Auto = "auto"

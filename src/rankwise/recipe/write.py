@@ -20,12 +20,18 @@ _AUTO: Mapping[str, str] = {
     "lora.target_modules": "the doctrine decides, by this base's own names",
     "lora.target_parameters": "the experts, where the names above speak of them",
     "training.bf16": "what is faster on this machine, measured",
+    "dpo.beta": "TRL's own default",
+    "grpo.num_generations": "TRL's own default, as far as the batch takes it",
+    "grpo.max_completion_length": "twice the longest answer of the rows",
+    "grpo.beta": "TRL's own default, 0",
+    "grpo.reward": "from the shape of the rows",
     "quantization": "the plan chooses, and says why",
     "shared_prefix": "true, for it is exact",
 }
 _BY_DOCTRINE = "the doctrine decides"
 _DEFAULTS: Mapping[str, str] = {
     "objective": "rows with answers to learn from",
+    "dpo.loss_type": "DPO's own loss",
     "data.too_long": "no row is cut or dropped unless you say so",
     "data.assistant_turns": "every answer teaches",
     "doctrine": "ours; `rankwise plan` also tells what the others would give",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +65,8 @@ class Finished:
     """The signal that ended the run early, its last completed step committed; None: the run is complete."""
     reason: str
     """`all steps done`, `no improvement`, or the signal."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of preferences or rewards, where those were learnt from."""
 
 
 def train(

@@ -26,15 +26,19 @@ from rankwise.data.batch import split_evenly, steps
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.plain import make_renderer
 from rankwise.data.render import Rendered
+from rankwise.errors import PlanError
 from rankwise.facts import identify_base, read_anatomy
 from rankwise.files import read_json
 from rankwise.model.describe import describe
 from rankwise.model.loss import nothing
 from rankwise.plan import Plan
 from rankwise.plan.rehearsal import Rehearsal
+from rankwise.train.kept import looked_at
 from rankwise.train.objectives import Objective
+from rankwise.train.opened import open_model
 from rankwise.train.optim import make_optimizer, set_learning_rate
-from rankwise.train.run import BaseFolder, looked_at, open_model, peak_memory_bytes, read_plan
+from rankwise.train.run import peak_memory_bytes
+from rankwise.train.settings import BaseFolder, read_plan
 from rankwise.train.state import Progress, save_checkpoint, snapshot, trainable
 
 LEAST_STEPS, MOST_STEPS = 4, 40
@@ -46,6 +50,8 @@ def rehearse(plan: Plan, corpus: Corpus, base: BaseFolder, seconds: float) -> Re
     """Time what the run will do; the weights it makes are thrown away."""
     began = time.perf_counter()
     settings = read_plan(plan, corpus)
+    if settings.trained_by_trl:
+        raise PlanError(f"only supervised steps can be rehearsed, and objective is {plan['objective']}")
     model = open_model(settings, plan, base)
     load_seconds = time.perf_counter() - began
     loop, rows, objective = settings.loop, corpus.train_rendered, settings.objective

@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
 
 import torch
-from peft import PeftConfig, PeftModel
-from transformers import PreTrainedModel
+from peft import PeftModel
 
-from rankwise.catalog import write_card
 from rankwise.data.corpus import Corpus
-from rankwise.data.render import Rendered
-from rankwise.data.split import spread
-from rankwise.doctrine import Value
-from rankwise.errors import PlanError, RunError
 from rankwise.events import EventLog, Observer
-from rankwise.facts import (
-    AdapterRecord,
-    BaseIdentity,
-    BaseRecord,
-    DataRecord,
-    TaskRecord,
-    adapter_digest,
-    read_adapter,
-    read_machine,
-    write_record,
-)
-from rankwise.files import clear_drafts, new_folder, read_json, write_json
-from rankwise.model.adalora import Allocator, attach_adalora
-from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
-from rankwise.model.classifier import load_classifier
-from rankwise.model.load import TOLERANCE, load_base
-from rankwise.model.loss import nothing
-from rankwise.model.start import keep_start, start_of, subtract_start
-from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
-from rankwise.plan.adalora import Schedule, schedule_of
-from rankwise.plan.quantization import BUILT, CHANGE_BASE
-from rankwise.signals import stop_on_signals
-from rankwise.train.loop import LN2, Finished, LoopSettings, train
-from rankwise.train.objectives import Objective, labelling, writing
-from rankwise.train.optim import OptimSettings
+from rankwise.facts import adapter_digest
+from rankwise.files import clear_drafts
+from rankwise.model.adalora import Allocator
+from rankwise.model.start import keep_start, start_of
+from rankwise.plan import Plan
+from rankwise.plan.quantization import CHANGE_BASE
+from rankwise.signals import Stop, stop_on_signals
+from rankwise.train.kept import looked_at, write_adapter
+from rankwise.train.loop import Finished, train
+from rankwise.train.opened import open_model
+from rankwise.train.settings import BaseFolder, Settings, read_plan
 from rankwise.train.state import latest_checkpoint
-
-COMPARED_ROWS = 4
-"""Rows by which an adapter that was rewritten is held against the model it was made from."""
-
-
-@dataclass(frozen=True)
-class BaseFolder:
-    """The base a run trains on."""
-
-    name: str
-    path: Path
-    identity: BaseIdentity
 
 
 @dataclass(frozen=True)
@@ -68,32 +33,6 @@ class Trained:
     finished: Finished
     adapter: Path
     peak_memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The plan's values, each in the hands of the part that uses it."""
-
-    device: str
-    dtype: str
-    quantization: str
-    threads: int
-    gradient_checkpointing: bool
-    lora: LoraSettings
-    optim: OptimSettings
-    loop: LoopSettings
-    schedule: Schedule | None
-    """Of AdaLoRA."""
-    adapter: str | None
-    domain: str | None
-    scorer: str
-    task: Literal["causal_lm", "seq_cls"]
-    labels: tuple[str, ...]
-    """Of the rows, in the order of a classifier's head."""
-
-    @property
-    def objective(self) -> Objective:
-        return labelling(self.labels) if self.task == "seq_cls" else writing(self.loop.shared_prefix)
 
 
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
@@ -107,35 +46,56 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
     log = EventLog(run / "events.jsonl", observer)
     try:
         with stop_on_signals() as stop:
-            finished = train(
-                adapted,
-                corpus.train_rendered,
-                looked_at(corpus),
-                settings.loop,
-                settings.optim,
-                log,
-                run / "checkpoints",
-                _last_sound_checkpoint(run, log) if resume else None,
-                stop,
-                evaluate_start=settings.adapter is not None,
-                places=[row.where for row in corpus.train],
-                objective=settings.objective,
-                allocator=allocator,
-            )
+            if settings.trained_by_trl:
+                finished = _train_by_trl(adapted, corpus, base, settings, log, run / "checkpoints", resume, stop)
+            else:
+                finished = train(
+                    adapted,
+                    corpus.train_rendered,
+                    looked_at(corpus),
+                    settings.loop,
+                    settings.optim,
+                    log,
+                    run / "checkpoints",
+                    _last_sound_checkpoint(run, log) if resume else None,
+                    stop,
+                    evaluate_start=settings.adapter is not None,
+                    places=[row.where for row in corpus.train],
+                    objective=settings.objective,
+                    allocator=allocator,
+                )
         peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
-            _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start, allocator)
+            write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start, allocator)
             log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
         return Trained(finished, run / "adapter", peak)
     finally:
         log.close()
 
 
-def looked_at(corpus: Corpus) -> list[Rendered]:
-    """The held-out rows that are evaluated during training. A head has no number for a label that no training row has:
-    the plan has warned of such rows, and `rankwise evaluate` counts them as wrong."""
-    rows = [row for row in corpus.held_out_rendered if row.label is None or row.label in corpus.labels]
-    return spread(rows, EVALUATION_ROWS)
+def _train_by_trl(
+    adapted: PeftModel,
+    corpus: Corpus,
+    base: BaseFolder,
+    settings: Settings,
+    log: EventLog,
+    checkpoints: Path,
+    resume: bool,
+    stop: Stop,
+) -> Finished:
+    """Preferences or rewards; TRL, an extra, is imported here and nowhere else."""
+    from rankwise.train.by_trl import last_sealed
+
+    start, rows = last_sealed(checkpoints, log) if resume else None, corpus.train_rendered
+    if settings.preference is not None:
+        from rankwise.train.preference import train_on_preferences
+
+        held_out = looked_at(corpus)
+        return train_on_preferences(adapted, base.path, rows, held_out, settings, log, checkpoints, start, stop)
+    from rankwise.train.reward import train_on_rewards
+
+    answers = [row.answer for row in corpus.train]
+    return train_on_rewards(adapted, base.path, rows, answers, settings, log, checkpoints, start, stop)
 
 
 def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
@@ -147,254 +107,6 @@ def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
         log.write("checkpoint_damaged", {"path": path.name, "reason": reason})
     log.write("resume", {"checkpoint": None if found is None else found.name, "damaged": len(damaged)})
     return found
-
-
-def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
-    """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
-    torch.set_num_threads(settings.threads)
-    model = _load(base, settings)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    if settings.schedule is not None:
-        lora = settings.lora
-        targets = list(lora.target_modules)
-        adapted = attach_adalora(
-            model, targets, lora.lora_alpha, lora.lora_dropout, settings.schedule, settings.loop.seed
-        )
-    elif settings.adapter is None:
-        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed, settings.task)
-    else:
-        torch.manual_seed(settings.loop.seed)
-        adapted = attach_existing(model, Path(settings.adapter), trainable=True)
-    require_trainable(adapted, plan.trainable_parameters)
-    return adapted
-
-
-def _load(base: BaseFolder, settings: Settings) -> PreTrainedModel:
-    device, kept = settings.device, settings.quantization
-    if settings.task == "causal_lm":
-        return load_base(base.path, settings.dtype, device, kept)
-    return load_classifier(base.path, settings.labels, settings.dtype, device, settings.loop.seed, kept)
-
-
-def read_plan(plan: Plan, corpus: Corpus) -> Settings:
-    """Every value of the plan, each taken by the part that uses it; a key left over is an error."""
-    take = PlanReader(plan)
-    step_rows = take.take("training.per_device_train_batch_size", int)
-    accumulation = take.take("training.gradient_accumulation_steps", int)
-    optim = OptimSettings(
-        optim=take.take("training.optim", str),
-        learning_rate=take.take("training.learning_rate", float),
-        weight_decay=take.take("training.weight_decay", float),
-        adam_beta1=take.take("training.adam_beta1", float),
-        adam_beta2=take.take("training.adam_beta2", float),
-        adam_epsilon=take.take("training.adam_epsilon", float),
-        lr_scheduler_type=take.take("training.lr_scheduler_type", str),
-        warmup_ratio=take.take("training.warmup_ratio", float),
-        max_grad_norm=take.take("training.max_grad_norm", float),
-        loraplus_lr_ratio=take.take("training.loraplus_lr_ratio", float),
-    )
-    loop = LoopSettings(
-        num_steps=take.take("training.max_steps", int),
-        step_rows=step_rows * accumulation,
-        gradient_accumulation_steps=accumulation,
-        eval_steps=take.take("training.eval_steps", int),
-        early_stopping_patience=take.take_optional("training.early_stopping_patience", int),
-        save_steps=take.take("training.save_steps", int),
-        logging_steps=take.take("training.logging_steps", int),
-        shared_prefix=take.take("shared_prefix", bool),
-        seed=take.take("training.seed", int),
-        on_nonfinite=_on_nonfinite(take),
-    )
-    lora, schedule = _lora_settings(take), None
-    if take.value("method") == "adalora":
-        schedule = schedule_of(lora.r, loop.num_steps)
-        if take.take("adalora.init_r", int) != schedule.init_r:
-            raise PlanError(f"adalora.init_r: expected {schedule.init_r} for lora.r {lora.r}; was the plan edited?")
-    settings = Settings(
-        device=take.take("device", str),
-        dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
-        quantization=take.take("quantization", str),
-        threads=take.take("threads", int),
-        gradient_checkpointing=take.take("training.gradient_checkpointing", bool),
-        lora=lora,
-        optim=optim,
-        loop=loop,
-        schedule=schedule,
-        adapter=take.take_optional("adapter", str),
-        domain=take.take_optional("domain", str),
-        scorer=take.take("scorer", str),
-        task=_task(corpus),
-        labels=corpus.labels,
-    )
-    _require_as_planned(take, corpus)
-    take.require_all_read()
-    return settings
-
-
-def _lora_settings(take: PlanReader) -> LoraSettings:
-    return LoraSettings(
-        r=take.take("lora.r", int),
-        lora_alpha=take.take("lora.lora_alpha", float),
-        lora_dropout=take.take("lora.lora_dropout", float),
-        target_modules=take.take("lora.target_modules", list),
-        bias=take.take("lora.bias", str),
-        use_rslora=take.take("lora.use_rslora", bool),
-        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
-        use_dora=take.value("method") == "dora",
-        layers_to_transform=take.take_optional("lora.layers_to_transform", list),
-        rank_pattern=take.take_optional("lora.rank_pattern", dict) or {},
-        alpha_pattern=take.take_optional("lora.alpha_pattern", dict) or {},
-        target_parameters=take.take_optional("lora.target_parameters", list) or (),
-        rank_per_expert=take.take_optional("lora.rank_per_expert", int),
-    )
-
-
-def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
-    """What was done before training reads the plan must be what the plan says: the rows, and what this build can do."""
-    request = corpus.request
-    done: dict[str, Value] = {
-        "task": _task(corpus),
-        "objective": "sft",
-        "data.train": request.train,
-        "data.held_out": request.held_out,
-        "data.max_length": corpus.max_length,
-        "data.too_long": request.too_long,
-        "data.assistant_turns": request.assistant_turns,
-        "data.instruction": corpus.instruction,
-    }
-    method, kept = take.value("method"), take.value("quantization")
-    if (method, kept) not in BUILT:
-        raise PlanError(
-            f"not as planned, so nothing was trained: this build has no method {method} on a base in {kept}"
-        )
-    other = [f"{key} is {done[key]!r}, planned {take.value(key)!r}" for key in done if take.value(key) != done[key]]
-    if other:
-        raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
-    for key in ("model", "chat_template", "doctrine", "training.num_train_epochs"):
-        take.value(key)  # they chose the base, its rendering, and values of this plan; they stand in rankwise.json
-
-
-def _task(corpus: Corpus) -> Literal["causal_lm", "seq_cls"]:
-    """What the rows were rendered for."""
-    return "causal_lm" if corpus.train_rendered[0].label is None else "seq_cls"
-
-
-def _bool_or_str(take: PlanReader, key: str) -> bool | str:
-    value = take.take(key, object)
-    if isinstance(value, bool | str):
-        return value
-    raise RunError(f"{key}: expected true, false or a name, got {value!r}")
-
-
-def _on_nonfinite(take: PlanReader) -> Literal["stop", "rollback"]:
-    value = take.take("training.on_nonfinite", str)
-    if value in ("stop", "rollback"):
-        return cast(Literal["stop", "rollback"], value)
-    raise RunError(f"training.on_nonfinite: expected stop or rollback, got {value!r}; was the plan edited?")
-
-
-def _write_adapter(
-    model: PeftModel,
-    plan: Plan,
-    corpus: Corpus,
-    base: BaseFolder,
-    settings: Settings,
-    folder: Path,
-    finished: Finished,
-    start: dict[str, torch.Tensor] | None,
-    allocator: Allocator | None,
-) -> None:
-    request, progress, machine = corpus.request, finished.progress, read_machine()
-    parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
-    held_out_file = request.held_out if isinstance(request.held_out, str) else None
-    with new_folder(folder) as draft:
-        model.peft_config["default"].base_model_name_or_path = base.name
-        model.save_pretrained(str(draft), save_embedding_layers=False)
-        if allocator is not None:
-            allocator.save_plain(draft)
-            _require_same_losses(model, draft, corpus, base, settings)
-        if start is not None:
-            subtract_start(draft, start)
-            _require_same_losses(model, draft, corpus, base, settings)
-        _settle_config(draft / "adapter_config.json", model.peft_config["default"])
-        record = AdapterRecord(
-            name=settings.domain or Path(request.train).stem,
-            domain=settings.domain,
-            method=str(plan["method"]),
-            base=BaseRecord(name=base.name, identity=base.identity, quantization=settings.quantization),  # type: ignore[arg-type]
-            task=TaskRecord(
-                kind="labels" if corpus.labels else "open",
-                task=settings.task,
-                scorer=settings.scorer,
-                labels=corpus.labels,
-                instruction=corpus.instruction,
-                system=corpus.system,
-                tools=corpus.tools,
-                shape=corpus.shape,
-                assistant_turns=request.assistant_turns,
-            ),
-            data=DataRecord(
-                train=request.train,
-                train_sha256=corpus.train_sha256,
-                rows=len(corpus.train),
-                held_out=held_out_file,
-                held_out_sha256=corpus.held_out_sha256,
-                held_out_rows=len(corpus.held_out),
-                seed=request.seed,
-                fraction=None if isinstance(request.held_out, str) else request.held_out,
-                max_length=corpus.max_length,
-                too_long=request.too_long,
-            ),
-            plan=plan.as_json(),
-            plan_digest=plan.digest(),
-            metrics={
-                "held_out_loss": progress.best_loss,
-                f"held_out_bits_per_{settings.objective.per}": (
-                    None if progress.best_loss is None else progress.best_loss / LN2
-                ),
-                "best_step": progress.best_step,
-                "steps": progress.step,
-                "seconds": round(progress.seconds + progress.evaluation_seconds, 1),
-            },
-            versions=machine.versions,
-            machine=json.loads(json.dumps({**asdict(machine), "versions": None})),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            parent=parent,
-        )
-        write_record(draft, record)
-        write_card(draft, record, read_adapter(draft))
-
-
-@torch.no_grad()
-def _require_same_losses(
-    trained: PeftModel, folder: Path, corpus: Corpus, base: BaseFolder, settings: Settings
-) -> None:
-    """RunError unless the adapter in `folder`, on the untouched base, gives the losses of the model it is from."""
-    again = attach_existing(_load(base, settings), folder, trainable=False)
-    rows = (looked_at(corpus) or corpus.train_rendered)[:COMPARED_ROWS]
-    expected, got = (
-        torch.tensor([settings.objective.mean_loss(model.eval(), [row], 1, nothing) for row in rows])
-        for model in (trained, again)
-    )
-    difference = float((got - expected).norm() / expected.norm())
-    if not difference <= TOLERANCE[settings.dtype]:
-        raise RunError(
-            f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's"
-        )
-
-
-def _settle_config(file: Path, made: PeftConfig) -> None:
-    """PEFT writes its target sets in an order of the moment; sorted, one seed gives one file. Patterns it sorts, though
-    the first that matches counts; they go back into the order in which they were trained."""
-    config = read_json(file)
-    for key in ("target_modules", "target_parameters"):
-        config[key] = sorted(config[key]) if config.get(key) else config.get(key)
-    if config.get("modules_to_save"):
-        config["modules_to_save"] = sorted(set(config["modules_to_save"]))  # PEFT names a head again when it loads it
-    for key in ("rank_pattern", "alpha_pattern"):
-        config[key] = {pattern: config[key][pattern] for pattern in getattr(made, key) or ()}
-    write_json(file, config)
 
 
 def peak_memory_bytes(device: str) -> int:
