@@ -1,0 +1,73 @@
+"""Which rows of a batch go with which adapters, and the adapters' products: two for all of a bench."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from rankwise.serve.pool import Bench, Seat
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows of one bench, laid out as (seats n, most rows of a seat m)."""
+
+    bench: Bench
+    seats: slice
+    n: int
+    m: int
+    take: torch.Tensor | None
+    """(n m): row that stands at each place, 0 where none does; None: the batch is laid out so as it is."""
+    rows: torch.Tensor
+    """Rows of the batch, and"""
+    places: torch.Tensor
+    """where they stand in the layout."""
+
+
+class Segments:
+    """The adapters of a batch's rows; rows of the base alone have none. Good for every step with these rows."""
+
+    def __init__(self, seats: Sequence[Seat | None]) -> None:
+        benches = {seat.bench: None for seat in seats if seat is not None}
+        self._parts = [_part(bench, seats) for bench in benches]
+
+    def add(self, group: int, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """out (rows, width), the base's product of x (rows, in), with the adapters' added; `out` may be used up."""
+        for part in self._parts:
+            a, b = part.bench.a[group][part.seats].transpose(1, 2), part.bench.b[group][part.seats]
+            if part.take is None:
+                inner = torch.bmm(x.view(part.n, part.m, -1), a)
+                out = torch.baddbmm(out.view(part.n, part.m, -1), inner, b).view(out.shape)
+            else:
+                inner = torch.bmm(x.index_select(0, part.take).view(part.n, part.m, -1), a)
+                product = torch.bmm(inner, b).view(part.n * part.m, -1)
+                out.index_add_(0, part.rows, product.index_select(0, part.places))
+        return out
+
+
+def _part(bench: Bench, seats: Sequence[Seat | None]) -> _Part:
+    of: dict[int, list[int]] = {}
+    for row, seat in enumerate(seats):
+        if seat is not None and seat.bench is bench:
+            of.setdefault(seat.place, []).append(row)
+    first, last, m = min(of), max(of), max(map(len, of.values()))
+    n = last + 1 - first
+    take, rows, places = [0] * (n * m), [], []
+    for place, its_rows in of.items():
+        for i, row in enumerate(its_rows):
+            at = (place - first) * m + i
+            take[at] = row
+            rows.append(row)
+            places.append(at)
+    as_it_is = len(seats) == n * m == len(rows) and take == list(range(n * m))
+    return _Part(
+        bench,
+        slice(first, last + 1),
+        n,
+        m,
+        None if as_it_is else torch.tensor(take),
+        torch.tensor(rows),
+        torch.tensor(places),
+    )
