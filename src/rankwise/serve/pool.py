@@ -53,10 +53,12 @@ class Bench:
     Zeros of B are read for nothing; a product for each module would cost more than that.
     """
 
-    def __init__(self, groups: Sequence[Group], rank: int, seats: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, groups: Sequence[Group], rank: int, seats: int, dtype: torch.dtype, device: torch.device | str
+    ) -> None:
         self.rank = rank
-        self.a = [torch.empty(seats, len(g.modules) * rank, g.in_features, dtype=dtype) for g in groups]
-        self.b = [torch.empty(seats, len(g.modules) * rank, g.width, dtype=dtype) for g in groups]
+        self.a = [torch.empty(seats, len(g.modules) * rank, g.in_features, dtype=dtype, device=device) for g in groups]
+        self.b = [torch.empty(seats, len(g.modules) * rank, g.width, dtype=dtype, device=device) for g in groups]
         self.bytes = sum(tensor.nbytes for tensor in (*self.a, *self.b))
         self.taken: dict[int, Seat] = {}
         self.seats = seats
@@ -92,9 +94,11 @@ class Seated:
 class Pool:
     """The adapters in memory. Any thread may call any method."""
 
-    def __init__(self, groups: Sequence[Group], dtype: torch.dtype, budget: int) -> None:
+    def __init__(
+        self, groups: Sequence[Group], dtype: torch.dtype, budget: int, device: torch.device | str = "cpu"
+    ) -> None:
         """`budget`: bytes that all benches together may take."""
-        self._groups, self._dtype, self._budget = list(groups), dtype, budget
+        self._groups, self._dtype, self._budget, self._device = list(groups), dtype, budget, device
         self._modules = frozenset(module for group in groups for module in group.modules)
         self._benches: list[Bench] = []
         self._seats: dict[str, Seat] = {}
@@ -114,7 +118,7 @@ class Pool:
             seat.users += 1
             seat.unwanted = False
             if not fresh:
-                self._changed.wait_for(lambda: seat.ready or facts.digest not in self._seats)
+                self._changed.wait_for(lambda seat=seat: seat.ready or self._seats.get(seat.key) is not seat)  # type: ignore[misc]
                 if not seat.ready:
                     raise AdapterError(f"{facts.path}: it could not be read; see the server's log")
                 return seat
@@ -180,7 +184,7 @@ class Pool:
         left = self._budget - sum(bench.bytes for bench in self._benches)
         if each > left:
             return False
-        self._benches.append(Bench(self._groups, rank, min(SEATS, left // each), self._dtype))
+        self._benches.append(Bench(self._groups, rank, min(SEATS, left // each), self._dtype, self._device))
         return True
 
     def _make_room(self, rank: int) -> bool:

@@ -61,13 +61,14 @@ def _part(bench: Bench, seats: Sequence[Seat | None]) -> _Part:
             take[at] = row
             rows.append(row)
             places.append(at)
+    device = bench.a[0].device
     as_it_is = len(seats) == n * m == len(rows) and take == list(range(n * m))
     return _Part(
         bench,
         slice(first, last + 1),
         n,
         m,
-        None if as_it_is else torch.tensor(take),
-        torch.tensor(rows),
-        torch.tensor(places),
+        None if as_it_is else torch.tensor(take, device=device),
+        torch.tensor(rows, device=device),
+        torch.tensor(places, device=device),
     )
