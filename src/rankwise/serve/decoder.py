@@ -193,8 +193,8 @@ class Decoder:
         """Of some tokens in two passes, the second a step: the logits of the base's own forward."""
         ids = probe_ids(model, PROBED)
         packing = Packing([PROBED], device=self.device)
-        own = model(input_ids=ids, position_ids=packing.positions(), packing=packing, use_cache=False).logits[0]
-        tokens = ids[0].tolist()
+        own = model(input_ids=ids[None], position_ids=packing.positions(), packing=packing, use_cache=False).logits[0]
+        tokens = ids.tolist()
         first = self.prefill([Piece(0, 0, tokens[:-1], None)])[0]
         last = self.decode(tokens[-1:], [PROBED - 1], Segments([None]))
         got, expected = torch.cat([first, last]).float(), own[-2:].float()

@@ -112,13 +112,13 @@ class Pool:
         rank = require_servable(facts, self._modules)
         with self._changed:
             seat = self._seats.get(facts.digest)
-            fresh = seat is None
+            fresh, waited = seat is None, seat
             if seat is None:
                 seat = self._seats[facts.digest] = self._reserve(facts, rank)
             seat.users += 1
             seat.unwanted = False
             if not fresh:
-                self._changed.wait_for(lambda seat=seat: seat.ready or self._seats.get(seat.key) is not seat)  # type: ignore[misc]
+                self._changed.wait_for(lambda: self._is_settled(waited))
                 if not seat.ready:
                     raise AdapterError(f"{facts.path}: it could not be read; see the server's log")
                 return seat

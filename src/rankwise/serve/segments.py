@@ -30,15 +30,20 @@ class Segments:
     """The adapters of a batch's rows; rows of the base alone have none. Good for every step with these rows."""
 
     def __init__(self, seats: Sequence[Seat | None]) -> None:
+        self._seats = list(seats)
         benches = {seat.bench: None for seat in seats if seat is not None}
         self._parts = [_part(bench, seats) for bench in benches]
+
+    def of_row(self, row: int) -> Segments:
+        """Of a batch of this row alone."""
+        return Segments([self._seats[row]])
 
     def add(self, group: int, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         """out (rows, width), the base's product of x (rows, in), with the adapters' added; `out` may be used up."""
         for part in self._parts:
             a, b = part.bench.a[group][part.seats].transpose(1, 2), part.bench.b[group][part.seats]
             if part.take is None:
-                inner = torch.bmm(x.view(part.n, part.m, -1), a)
+                inner = torch.bmm(x.reshape(part.n, part.m, -1), a)
                 out = torch.baddbmm(out.view(part.n, part.m, -1), inner, b).view(out.shape)
             else:
                 inner = torch.bmm(x.index_select(0, part.take).view(part.n, part.m, -1), a)
