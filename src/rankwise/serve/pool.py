@@ -111,16 +111,14 @@ class Pool:
         """
         rank = require_servable(facts, self._modules)
         with self._changed:
-            seat = self._seats.get(facts.digest)
-            fresh, waited = seat is None, seat
-            if seat is None:
-                seat = self._seats[facts.digest] = self._reserve(facts, rank)
+            seat = self._seats.get(facts.digest) or self._reserve(facts, rank)
+            fresh = not (seat.ready or seat.users)
             seat.users += 1
             seat.unwanted = False
             if not fresh:
-                self._changed.wait_for(lambda: self._is_settled(waited))
+                self._changed.wait_for(lambda: seat.ready or self._seats.get(seat.key) is not seat)
                 if not seat.ready:
-                    raise AdapterError(f"{facts.path}: it could not be read; see the server's log")
+                    raise AdapterError(f"{facts.path}: its weights cannot be read; rebuild the catalogue")
                 return seat
         try:
             _fill(seat, facts, self._groups)
@@ -166,15 +164,16 @@ class Pool:
     def _reserve(self, facts: AdapterFacts, rank: int) -> Seat:
         """A place on a bench of `rank`: a free one, one on a new bench, or the longest unused. Call with the lock."""
         until = monotonic() + WAIT
-        while True:
+        while (waited := self._seats.get(facts.digest)) is None:
             for bench in (b for b in self._benches if b.rank == rank):
                 if (place := bench.free_place()) is not None:
-                    seat = bench.taken[place] = Seat(facts.digest, bench, place)
+                    seat = bench.taken[place] = self._seats[facts.digest] = Seat(facts.digest, bench, place)
                     return seat
             if self._add_bench(facts, rank) or self._make_room(rank):
                 continue
             if not self._changed.wait(until - monotonic()):
                 raise PoolBusy(f"all {len(self._seats)} adapters in memory are in use")
+        return waited
 
     def _add_bench(self, facts: AdapterFacts, rank: int) -> bool:
         each = seat_bytes(self._groups, rank, self._dtype)

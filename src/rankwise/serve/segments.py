@@ -34,6 +34,9 @@ class Segments:
         benches = {seat.bench: None for seat in seats if seat is not None}
         self._parts = [_part(bench, seats) for bench in benches]
 
+    def are_of(self, seats: Sequence[Seat | None]) -> bool:
+        return self._seats == list(seats)
+
     def of_row(self, row: int) -> Segments:
         """Of a batch of this row alone."""
         return Segments([self._seats[row]])
