@@ -125,9 +125,10 @@ class Batcher:
                 if self._closing and not self._waiting and not self._rows:
                     return
             try:
-                self._admit()
-                if self._rows:
-                    self._step()
+                with torch.inference_mode():
+                    self._admit()
+                    if self._rows:
+                        self._step()
             except Exception:
                 log.exception("a step failed; its requests are given up")
                 self._give_up()
@@ -147,16 +148,16 @@ class Batcher:
             request = row.request
             self.counts.requests += 1
             self.counts.prompt_tokens += len(piece.ids)
+            if self.prefixes.is_worth_keeping(request.ids, row.reused):
+                kept = self._engine.copy_out(piece.slot, len(request.ids))
+                if kept is not None:
+                    self.prefixes.keep(request.adapter, request.ids, kept)
             if request.labels is not None:
                 found = request.labels.log_probabilities(logits[None])[0]
                 self._tell(row, Labelled(tuple(found.tolist())))
                 self._end(row, "stop")
                 continue
             row.length = len(request.ids)
-            if self.prefixes.is_worth_keeping(request.ids, row.reused):
-                kept = self._engine.copy_out(piece.slot, row.length)
-                if kept is not None:
-                    self.prefixes.keep(request.adapter, request.ids, kept)
             self._take(row, self._choose(row, logits[-1]))
         self._remove_ended()
 
