@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,6 +20,10 @@ class Sampling:
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
     """Of each token, and of so many of the most probable; None: none."""
+
+    def of_answer(self, number: int) -> Sampling:
+        """For one of several answers to a prompt: each draws with a seed of its own."""
+        return self if self.seed is None else replace(self, seed=self.seed + number)
 
 
 @dataclass(frozen=True)
