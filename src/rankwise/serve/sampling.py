@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+LEAST = -9999.0
+"""What ln p of zero is told as, for JSON has no infinity."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -65,8 +68,8 @@ class Chooser:
             return Choice(token, None, ())
         logprobs = wide.log_softmax(0)
         values, ids = logprobs.topk(self._sampling.top_logprobs) if self._sampling.top_logprobs else ([], [])
-        top = tuple(Likely(int(i), float(value)) for i, value in zip(ids, values, strict=True))
-        return Choice(token, float(logprobs[token]), top)
+        top = tuple(Likely(int(i), max(float(value), LEAST)) for i, value in zip(ids, values, strict=True))
+        return Choice(token, max(float(logprobs[token]), LEAST), top)
 
     def _draw(self, logits: torch.Tensor) -> int:
         probabilities = (logits / self._sampling.temperature).softmax(0)
