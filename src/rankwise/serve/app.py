@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -37,7 +37,6 @@ DRAIN_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 """How often it is looked whether who asked is still there."""
 
-T = TypeVar("T")
 Queue = asyncio.Queue[tuple[int, Event]]
 
 log = logging.getLogger(__name__)
@@ -256,4 +255,6 @@ def _invalid(fault: RequestValidationError) -> Refused:
 
 def _unusable(fault: RankwiseError) -> Refused:
     code = fault.problems[0].code if fault.problems else "unusable"
+    if code == "unknown-domain":
+        return Refused(404, code, str(fault), "domain")
     return Refused(400, code, str(fault), "model" if code.startswith(("adapter", "base")) else None)

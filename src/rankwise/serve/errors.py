@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 
-@dataclass
+@dataclass(eq=False)
 class Refused(Exception):
     """Raised anywhere in the handling of a request."""
 
