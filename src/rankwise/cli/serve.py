@@ -19,7 +19,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs API keys.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     key: Annotated[
         Literal["chat", "admin"] | None,
         typer.Option("--new-key", help="Make an API key, print it, and leave.", show_default=False),
