@@ -36,11 +36,11 @@ def test_all_is_told_and_never_half_a_character(text: str) -> None:
 @given(st.text(alphabet="ab£", max_size=30), st.lists(st.text(alphabet="ab£", min_size=1, max_size=4), max_size=3))
 def test_a_text_ends_before_its_first_stop_string(text: str, stop: list[str]) -> None:
     parts, stopped = told(text, stop)
-    ends = {at + len(each): at for each in stop if (at := text.find(each)) >= 0}
-    assert stopped == bool(ends)
-    if ends:
-        first = min(ends)
-        assert "".join(parts) == text[: min(at for end, at in ends.items() if end == first)]
+    found = [(at + len(each), at) for each in stop if (at := text.find(each)) >= 0]
+    assert stopped == bool(found)
+    if found:
+        first = min(end for end, _ in found)
+        assert "".join(parts) == text[: min(at for end, at in found if end == first)]
     else:
         assert "".join(parts) == text
 
