@@ -49,7 +49,7 @@ def write_adapter(
         for name, p in adapted.named_parameters():
             if "lora_B" in name:
                 p.copy_(torch.randn(p.shape, generator=generator) * 0.3)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(str(folder), save_embedding_layers=False)
     record = AdapterRecord(
         name=domain,
         domain=domain,

@@ -235,7 +235,8 @@ class Batcher:
         self._tell(row, Said(text, choices))
 
     def _end(self, row: _Row, reason: Literal["stop", "length"]) -> None:
-        if rest := row.written.end():
+        rest = row.written.end()
+        if rest or (row.untold and row.request.sampling.top_logprobs is not None):
             self._say(row, rest)
         row.ended = True
         self._tell(row, Ended(reason, row.count, row.reused))

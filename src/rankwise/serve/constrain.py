@@ -16,18 +16,23 @@ ANY_OBJECT: dict[str, Any] = {"type": "object"}
 """What `response_format: json_object` allows."""
 
 
+COMPACT: Any = {"whitespace_flexible": False}
+"""No white space between parts of an answer: a base may write it without end."""
+
+
 class Constraints:
     """Makes grammars for one base's tokenizer."""
 
     def __init__(self, renderer: Renderer, vocabulary: int) -> None:
         """`vocabulary`: logits of the base, which may be more than its tokenizer has tokens."""
         stop = min(renderer.stop_ids, default=None)
-        self._tokenizer = LLTokenizer(str(renderer.folder / "tokenizer.json"), n_vocab=vocabulary, eos_token=stop)
+        text = (renderer.folder / "tokenizer.json").read_text(encoding="utf-8")
+        self._tokenizer = LLTokenizer(text, n_vocab=vocabulary, eos_token=stop)
 
     def of_schema(self, schema: dict[str, Any]) -> JsonGrammar:
         """DataError with what is wrong if the schema cannot be kept to."""
         try:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema))
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=COMPACT)
             fault = LLMatcher.validate_grammar(grammar, self._tokenizer)
         except ValueError as error:
             fault = str(error)
