@@ -9,6 +9,7 @@ import typer
 from rankwise.cli.screen import answering
 
 MODEL = "smollm2-135m"
+STOPPED = 130
 
 
 def serve(
@@ -38,4 +39,7 @@ def serve(
 
         screen.note(f"http://{host}:{port}/v1; Ctrl-C ends")
         log_to_standard_error()
-        server.run()
+        try:
+            server.run()
+        except KeyboardInterrupt:  # it has answered what it had begun
+            raise typer.Exit(STOPPED) from None

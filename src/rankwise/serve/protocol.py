@@ -18,7 +18,7 @@ COMPLETION_TOKENS = 16
 """Likewise of a plain completion, as in OpenAI's API."""
 
 Stop = str | Annotated[list[str], Field(max_length=4)] | None
-Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1 - MAX_ANSWERS)]
 
 
 class Body(BaseModel):
