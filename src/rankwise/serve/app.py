@@ -27,7 +27,7 @@ from rankwise.serve.metrics import exposition, make_registry
 from rankwise.serve.names import Listed, UnknownModel
 from rankwise.serve.plans import CheckRequest, PlanRequest, Plans
 from rankwise.serve.pool import PoolBusy
-from rankwise.serve.protocol import Asked, ChatRequest, CompletionRequest
+from rankwise.serve.protocol import ChatRequest, CompletionRequest, Generation
 from rankwise.serve.requests import Event, Failed
 from rankwise.serve.service import Job, Service, Tell
 
@@ -158,7 +158,7 @@ def _task(task: TaskRecord) -> dict[str, Any]:
 
 
 async def _answer(
-    request: Request, asked: Asked, submit: Callable[[Tell], Job], service: Service, chat: bool
+    request: Request, asked: Generation, submit: Callable[[Tell], Job], service: Service, chat: bool
 ) -> Response:
     """Submit, then stream or gather."""
     began = time.perf_counter()

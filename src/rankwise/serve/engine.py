@@ -40,7 +40,11 @@ class Piece:
 
 
 class Engine(Protocol):
-    groups: Sequence[Group]
+    @property
+    def groups(self) -> Sequence[Group]:
+        """What adapters may be on; `Segments.add` is called with their numbers."""
+        ...
+
     slots: int
     """Rows 0 .. n - 1 of a batch stand in the slots of these numbers."""
     capacity: int

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from rankwise.recipe import Asked, parse_recipe
-from rankwise.serve.protocol import MAX_NAME
+from rankwise.serve.protocol import MAX_NAME, Body
 
 MAX_ROWS = 1000
 """Of an uploaded sample."""
@@ -20,10 +20,6 @@ SOURCE = "<request>"
 
 Answered = Callable[[Asked], dict[str, Any]]
 """A recipe -> what `rankwise VERB --json` says of it."""
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class PlanRequest(Body):

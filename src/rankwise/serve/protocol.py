@@ -57,7 +57,7 @@ class ResponseFormat(Body):
     json_schema: JsonSchema | None = None
 
 
-class Asked(Body):
+class Generation(Body):
     """What chat and plain completions have in common."""
 
     model: str = Field(max_length=MAX_NAME)
@@ -77,7 +77,7 @@ class Asked(Body):
         return tuple(text for text in texts if text)
 
 
-class ChatRequest(Asked):
+class ChatRequest(Generation):
     messages: list[Turn] = Field(min_length=1, max_length=MAX_TURNS)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
@@ -90,7 +90,7 @@ class ChatRequest(Asked):
         return self.max_completion_tokens or self.max_tokens
 
 
-class CompletionRequest(Asked):
+class CompletionRequest(Generation):
     prompt: str | list[int]
     max_tokens: int | None = Field(COMPLETION_TOKENS, ge=1)
     logprobs: int | None = Field(None, ge=0, le=5)

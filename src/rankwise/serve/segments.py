@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +32,7 @@ class Segments:
     def __init__(self, seats: Sequence[Seat | None]) -> None:
         self._seats = list(seats)
         benches = {seat.bench: None for seat in seats if seat is not None}
-        self._parts = [_part(bench, seats) for bench in benches]
+        self._parts = [part for bench in benches for part in _parts(bench, seats)]
 
     def are_of(self, seats: Sequence[Seat | None]) -> bool:
         return self._seats == list(seats)
@@ -55,11 +55,23 @@ class Segments:
         return out
 
 
-def _part(bench: Bench, seats: Sequence[Seat | None]) -> _Part:
+HEAVY = 2.0
+"""A seat with so many times the rows of its bench's mean is laid out by itself, lest all others be padded to it."""
+
+
+def _parts(bench: Bench, seats: Sequence[Seat | None]) -> list[_Part]:
     of: dict[int, list[int]] = {}
     for row, seat in enumerate(seats):
         if seat is not None and seat.bench is bench:
             of.setdefault(seat.place, []).append(row)
+    mean = sum(map(len, of.values())) / len(of)
+    heavy = [{place: rows} for place, rows in of.items() if len(rows) > HEAVY * mean]
+    rest = {place: rows for place, rows in of.items() if len(rows) <= HEAVY * mean}
+    return [_part(bench, each, len(seats)) for each in [*heavy, rest]]
+
+
+def _part(bench: Bench, of: Mapping[int, Sequence[int]], batch: int) -> _Part:
+    """`of`: place on the bench -> rows of the batch, which has `batch` of them."""
     first, last, m = min(of), max(of), max(map(len, of.values()))
     n = last + 1 - first
     take, rows, places = [0] * (n * m), [], []
@@ -70,7 +82,7 @@ def _part(bench: Bench, seats: Sequence[Seat | None]) -> _Part:
             rows.append(row)
             places.append(at)
     device = bench.a[0].device
-    as_it_is = len(seats) == n * m == len(rows) and take == list(range(n * m))
+    as_it_is = batch == n * m == len(rows) and take == list(range(n * m))
     return _Part(
         bench,
         slice(first, last + 1),

@@ -21,7 +21,7 @@ from rankwise.serve.errors import Refused
 from rankwise.serve.names import Names, Served
 from rankwise.serve.own_forward import OwnForward
 from rankwise.serve.pool import Pool, Seat
-from rankwise.serve.protocol import DEFAULT_TOKENS, Asked, ChatRequest, CompletionRequest
+from rankwise.serve.protocol import DEFAULT_TOKENS, ChatRequest, CompletionRequest, Generation
 from rankwise.serve.requests import Event, Grammar, Request
 from rankwise.serve.sampling import Sampling
 
@@ -116,7 +116,7 @@ class Service:
         return self._submit(asked, served, ids, sampling, tell)
 
     def _sampling(
-        self, asked: Asked, ids: Sequence[int], wanted: int | None, default: int, top_logprobs: int | None
+        self, asked: Generation, ids: Sequence[int], wanted: int | None, default: int, top_logprobs: int | None
     ) -> Sampling:
         room = self.engine.capacity - len(ids)
         if room < (wanted or 1):
@@ -133,7 +133,7 @@ class Service:
 
     def _submit(
         self,
-        asked: Asked,
+        asked: Generation,
         served: Served,
         ids: Sequence[int],
         sampling: Sampling,
