@@ -88,7 +88,7 @@ class Ours:
         self.engine = make_engine(load_base(base, dtype, "cpu"), settings, read_anatomy(base).max_length)
         self.pool = Pool(self.engine.groups, self.engine.dtype, settings.adapter_bytes)
         # Nothing is kept of a prompt: every round computes all, as the others do.
-        self.batcher = Batcher(self.engine, self.pool, lambda ids: "", frozenset(), 0, 4096)
+        self.batcher = Batcher(self.engine, self.pool, lambda ids: "x" * len(ids), frozenset(), 0, 4096)
         self.facts = [read_adapter(folder) for folder in folders]
 
     def run(self, prompts: list[list[int]], seats: list[Seat | None], tokens: int) -> None:

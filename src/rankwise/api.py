@@ -234,10 +234,13 @@ def serve(
     require_safe(host, keys)
     located = locate_base(model, Path.cwd())
     base = fetch_base(located, observer)
+    import torch
+
     from rankwise.serve.server import make_server, serving_dtype
     from rankwise.serve.service import Service
 
     machine = read_machine()
+    torch.set_num_threads(machine.usable_cores)
     service = Service(base, located.name, serving_dtype(base, machine), machine.device)
     plans = Plans(str(base), lambda asked: plan(asked).as_json(), lambda asked: check(asked).as_json())
     return make_server(service, plans, keys, host, port)

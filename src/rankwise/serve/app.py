@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from rankwise.errors import RankwiseError
-from rankwise.facts import TaskRecord
+from rankwise.facts import TaskRecord, read_adapter
 from rankwise.serve.answers import Answers
 from rankwise.serve.auth import Gate, Key
 from rankwise.serve.batcher import Closing, Overloaded
@@ -90,7 +90,7 @@ def _add_own(app: FastAPI, service: Service, plans: Plans) -> None:
             shelves.setdefault(entry.shelf, []).append(entry)
         told = []
         for shelf, entries in shelves.items():
-            record = service.names.find(entries[0].id).record
+            record = read_adapter(entries[0].path).record
             told.append(
                 {
                     "domain": shelf,
