@@ -49,10 +49,11 @@ def main() -> None:
     torch.set_num_threads(read_machine().usable_cores)
     base = fetch_base(locate_base("smollm2-135m", Path.cwd()), ignore)
     with tempfile.TemporaryDirectory() as folder:
+        plain = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, options.dtype)).eval()
         theirs = make_adapters(base, options.adapters, options.dtype, Path(folder))
         ours = Ours(base, sorted(Path(folder).iterdir()), options.dtype, max(options.rows))
         prompts = [list(ids) for ids in held_out_prompts(base, max(options.rows))]
-        found = {rows: measure(theirs, ours, prompts[:rows], options) for rows in options.rows}
+        found = {rows: measure(plain, theirs, ours, prompts[:rows], options) for rows in options.rows}
         ours.batcher.close(10)
     if options.json:
         print(json.dumps(found))
@@ -109,7 +110,7 @@ class Ours:
 
 
 def measure(
-    theirs: PeftModel, ours: Ours, prompts: list[list[int]], options: argparse.Namespace
+    plain: Any, theirs: PeftModel, ours: Ours, prompts: list[list[int]], options: argparse.Namespace
 ) -> dict[str, Any]:
     """Case -> tokens a second, prompts and joining included; median of the rounds."""
     ids, mask = padded(prompts)
@@ -117,12 +118,8 @@ def measure(
     given |= {"max_new_tokens": options.tokens, "min_new_tokens": options.tokens}
     names = [f"a{i % options.adapters:02d}" for i in range(len(prompts))]
 
-    def base_alone() -> None:
-        with theirs.disable_adapter():
-            theirs.generate(**given)
-
     cases: dict[str, Callable[[], Any]] = {
-        "base, generate": base_alone,
+        "base, generate": lambda: plain.generate(**given),
         "base, ours": lambda: ours.run(prompts, [None] * len(prompts), options.tokens),
         "mixed, generate(adapter_names)": lambda: theirs.generate(**given, adapter_names=names),
         "mixed, ours": lambda: ours.run(prompts, ours.seats(len(prompts)), options.tokens),

@@ -2,8 +2,8 @@
 
     python benchmarks/serving_load.py [--rate N ...] [--requests N] [--adapters N] [--tokens N] [--json]
 
-The embedded base in bfloat16; requests come at random at each rate a second (exponential gaps, one seed), each to one of
-the adapters, drawn evenly. With more adapters than have seats, the longest unused give way while others answer.
+The embedded base in bfloat16; requests come at random at each rate a second (exponential gaps, one seed), each to one
+of the adapters, drawn evenly. With more adapters than have seats, the longest unused give way while others answer.
 """
 
 from __future__ import annotations

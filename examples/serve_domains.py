@@ -1,7 +1,7 @@
 """The stock `openai` client with every domain of a running `rankwise serve`, in parallel and streaming.
 
-    rankwise serve &
-    python examples/serve_domains.py [--url http://127.0.0.1:8000/v1] [--key KEY] [--prompt TEXT]
+rankwise serve &
+python examples/serve_domains.py [--url http://127.0.0.1:8000/v1] [--key KEY] [--prompt TEXT]
 """
 
 from __future__ import annotations

@@ -96,9 +96,7 @@ def test_a_prompt_may_come_in_parts_and_begin_as_another_did(bases: Callable[[st
 
 
 @pytest.mark.parametrize("engine", ["decoder", "own"])
-def test_labels_have_the_probabilities_that_evaluation_gives_them(
-    engine: str, bases: Callable[[str], Path]
-) -> None:
+def test_labels_have_the_probabilities_that_evaluation_gives_them(engine: str, bases: Callable[[str], Path]) -> None:
     base, answers = bases("llama"), [[7, 8, 257], [7, 9, 257], [11, 257]]
     tree = LabelTree(answers)
     runs = engine_of(engine, base)

@@ -239,11 +239,15 @@ def _add_errors(app: FastAPI) -> None:
     answer(PoolBusy, lambda fault: Refused(503, "adapters_busy", busy, headers=dict(AGAIN)))
     answer(Overloaded, lambda fault: Refused(503, "overloaded", busy, headers=dict(AGAIN)))
     answer(Closing, lambda fault: Refused(503, "closing", "the server is stopping", headers=dict(AGAIN)))
-    answer(HTTPException, lambda fault: Refused(fault.status_code, CODES.get(fault.status_code, "refused"), fault.detail))
+    answer(HTTPException, _refused)
     answer(Exception, lambda fault: Refused(500, "internal_error", "the server failed; its log says why"))
 
 
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+
+
+def _refused(fault: HTTPException) -> Refused:
+    return Refused(fault.status_code, CODES.get(fault.status_code, "refused"), str(fault.detail))
 
 
 def _invalid(fault: RequestValidationError) -> Refused:

@@ -102,7 +102,7 @@ class Gate:
         client = (scope.get("client") or ("",))[0]
         host, origin = headers.get("host", ""), headers.get("origin")
         if client not in LOOPBACK or host not in self._hosts or origin not in (None, f"http://{host}"):
-            message = "without API keys only programs on this machine are answered; make one: rankwise serve --new-key chat"
+            message = "without API keys only this machine is answered; make one: rankwise serve --new-key chat"
             raise Refused(403, "not_local", message)
         return client
 
@@ -143,6 +143,7 @@ class Rate:
 def require_safe(host: str, keys: Iterable[Key]) -> None:
     """RunError for a server that the network reaches and nobody guards."""
     if host not in LOOPBACK and not tuple(keys):
-        raise RunError(f"--host {host} is reached from other machines, and there are no API keys; make one first: "
-                       "rankwise serve --new-key chat")
-
+        raise RunError(
+            f"--host {host} is reached from other machines, and there are no API keys; make one first: "
+            "rankwise serve --new-key chat"
+        )

@@ -158,9 +158,7 @@ class Decoder:
 
         return self.head(self._hidden(torch.tensor(ids, device=self.device), at, segments, attend))
 
-    def _hidden(
-        self, ids: torch.Tensor, positions: torch.Tensor, segments: Segments, attend: Attend
-    ) -> torch.Tensor:
+    def _hidden(self, ids: torch.Tensor, positions: torch.Tensor, segments: Segments, attend: Attend) -> torch.Tensor:
         """Last hidden states, normed: (T, hidden)."""
         x = F.embedding(ids, self.embedding)
         cos, sin, width = self.cos[positions], self.sin[positions], (x.shape[-1],)

@@ -34,4 +34,5 @@ AGAIN = {"retry-after": "1"}
 
 
 def unknown_model(name: str) -> Refused:
-    return Refused(404, "model_not_found", f"the model {name!r} does not exist; GET /v1/models lists those that do", "model")
+    message = f"the model {name!r} does not exist; GET /v1/models lists those that do"
+    return Refused(404, "model_not_found", message, "model")

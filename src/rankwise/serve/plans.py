@@ -25,8 +25,8 @@ Answered = Callable[[Asked], dict[str, Any]]
 class PlanRequest(Body):
     domain: str = Field(max_length=MAX_NAME)
     doctrine: str | None = Field(None, max_length=MAX_NAME)
-    lora: dict[str, JsonValue] = {}
-    training: dict[str, JsonValue] = {}
+    lora: dict[str, JsonValue] = Field(default_factory=dict)
+    training: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class CheckRequest(Body):

@@ -65,7 +65,7 @@ class Job:
 class Service:
     """Any thread may call any method."""
 
-    def __init__(self, base: Path, name: str, dtype: str, device: str, settings: Settings = Settings()) -> None:  # noqa: B008
+    def __init__(self, base: Path, name: str, dtype: str, device: str, settings: Settings = Settings()) -> None:
         """Loads the base in folder `base`, which requests call `name`. Raises BaseError."""
         anatomy = read_anatomy(base)
         if anatomy.kind != "causal":
@@ -120,7 +120,7 @@ class Service:
     ) -> Sampling:
         room = self.engine.capacity - len(ids)
         if room < (wanted or 1):
-            message = f"{len(ids)} tokens of prompt and {wanted or 1} of answer: at most {self.engine.capacity} fit here"
+            message = f"{len(ids)} tokens and {wanted or 1} of answer: at most {self.engine.capacity} fit here"
             raise Refused(400, "context_length_exceeded", message, "max_tokens" if room > 0 else "messages")
         return Sampling(
             max_tokens=wanted or min(default, room),
