@@ -155,7 +155,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "trained on once, on smollm2-135m (whose weights were once quantised to 4 bits, so that LoRA against QLoRA is",
         f"undecided here), and {judged['rows']} held-out rows, for all methods the same; the default plan but for what",
         "the first column says. One seed. Difference: macro-F1 of the adapter minus the cheap baseline's, with the 95%",
-        "interval of a paired bootstrap. Resumed: six steps, stopped by SIGTERM after three and resumed, against six in",
+        "interval of a paired bootstrap. Resumed: six steps, stopped by SIGTERM after three, resumed; against six in",
         "one go, the files compared. PEFT: largest difference of any logit to plain transformers + peft in float32, 16",
         "rows.",
         "",
