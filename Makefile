@@ -58,7 +58,7 @@ $(PEER)/.installed: constraints.txt
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets -c constraints.txt
 	@touch $@
 
-# Serving beside generate and PEFT, and under load, on the embedded base (about 20 minutes on 2 cores, nothing beside).
+# Serving beside generate and PEFT, and under load, on the embedded base, with nothing else running.
 evidence-serving: install
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/serving_load.py

@@ -22,12 +22,12 @@ from rankwise.facts import TaskRecord, read_adapter
 from rankwise.serve.answers import Answers
 from rankwise.serve.auth import Gate, Key
 from rankwise.serve.batcher import Closing, Overloaded
-from rankwise.serve.errors import AGAIN, Refused, unknown_model
 from rankwise.serve.metrics import exposition, make_registry
 from rankwise.serve.names import Listed, UnknownModel
 from rankwise.serve.plans import CheckRequest, PlanRequest, Plans
 from rankwise.serve.pool import PoolBusy
 from rankwise.serve.protocol import ChatRequest, CompletionRequest, Generation
+from rankwise.serve.refused import AGAIN, Refused, unknown_model
 from rankwise.serve.requests import Event, Failed
 from rankwise.serve.service import Job, Service, Tell
 

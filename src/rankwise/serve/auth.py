@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rankwise.errors import RunError
 from rankwise.files import home, read_json, sha256_bytes, write_json
-from rankwise.serve.errors import AGAIN, Refused
+from rankwise.serve.refused import AGAIN, Refused
 
 Scopes = Literal["chat", "admin"]
 OPEN = frozenset({"/health", "/ready"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rankwise.data.read import Message
 
@@ -33,7 +33,6 @@ class TextPart(Body):
 class Turn(Body):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart]
-    name: str | None = None
 
     def message(self) -> Message:
         """`developer` is what newer clients call the system."""
@@ -48,13 +47,19 @@ class StreamOptions(Body):
 class JsonSchema(Body):
     name: str = Field(max_length=64)
     json_schema: dict[str, Any] = Field(alias="schema")
-    description: str | None = None
-    strict: bool | None = None
+    strict: Literal[True] | None = None
+    """Answers always keep to their schema."""
 
 
 class ResponseFormat(Body):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _one_has_the_other(self) -> ResponseFormat:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema belongs to the type json_schema, and that type needs it")
+        return self
 
 
 class Generation(Body):
@@ -71,6 +76,12 @@ class Generation(Body):
     user: str | None = Field(None, max_length=MAX_NAME)
     """Written to the log."""
 
+    @model_validator(mode="after")
+    def _streams_what_it_says(self) -> Generation:
+        if self.stream_options is not None and not self.stream:
+            raise ValueError("stream_options belong to stream: true")
+        return self
+
     @property
     def stops(self) -> tuple[str, ...]:
         texts = [self.stop] if isinstance(self.stop, str) else self.stop or []
@@ -84,6 +95,14 @@ class ChatRequest(Generation):
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
+
+    @model_validator(mode="after")
+    def _says_each_thing_once(self) -> ChatRequest:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs belong to logprobs: true")
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise ValueError("max_tokens and max_completion_tokens mean the same; give one")
+        return self
 
     @property
     def most_tokens(self) -> int | None:

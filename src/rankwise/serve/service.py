@@ -17,11 +17,11 @@ from rankwise.serve.batcher import Batcher
 from rankwise.serve.chat import as_taught, label_tree, prompt_ids
 from rankwise.serve.decoder import Decoder
 from rankwise.serve.engine import Engine
-from rankwise.serve.errors import Refused
 from rankwise.serve.names import Names, Served
 from rankwise.serve.own_forward import OwnForward
 from rankwise.serve.pool import Pool, Seat
 from rankwise.serve.protocol import DEFAULT_TOKENS, ChatRequest, CompletionRequest, Generation
+from rankwise.serve.refused import Refused
 from rankwise.serve.requests import Event, Grammar, Request
 from rankwise.serve.sampling import Sampling
 
@@ -187,8 +187,7 @@ class Service:
             self._constraints = Constraints(self.renderer, self.vocabulary)
         if wanted.type == "json_object":
             return partial(self._constraints.of_schema, ANY_OBJECT)
-        if wanted.json_schema is None:
-            raise Refused(400, "schema_missing", "response_format json_schema needs its json_schema", "response_format")
+        assert wanted.json_schema is not None  # its own check sees to it
         return partial(self._constraints.of_schema, wanted.json_schema.json_schema)
 
 
