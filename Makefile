@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # The bases that tests use, kept between runs and fetched once.
 TEST_HOME := .cache/rankwise
 
-.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed clean
+.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed evidence-serving clean
 
 install: $(INSTALLED)
 
@@ -57,6 +57,11 @@ $(PEER)/.installed: constraints.txt
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets bitsandbytes -c constraints.txt
 	@touch $@
+
+# Serving beside generate and PEFT, and under load, on the embedded base, with nothing else running.
+evidence-serving: install
+	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/serving_load.py
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

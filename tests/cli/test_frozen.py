@@ -17,6 +17,7 @@ FROZEN = {
     "train": ["[RECIPE]", "--output", "--resume", "--set", "--json"],
     "evaluate": ["ADAPTER|RUN", "--data", "--json"],
     "chat": ["ADAPTER", "--prompt", "--json"],
+    "serve": ["[MODEL]", "--host", "--port", "--new-key"],
     "adapters list": ["--json"],
     "adapters show": ["ADAPTER", "--json"],
     "adapters verify": ["ADAPTER", "--json"],
