@@ -117,3 +117,33 @@ def test_a_count_that_is_not_the_planned_says_what_is_trainable(base_of: BaseOf)
     require_trainable(model, q + experts)
     with pytest.raises(PlanError, match=rf"\(mlp.experts {experts:,}, self_attn.q_proj {q:,}\); nothing was trained"):
         require_trainable(model, q)
+
+
+@pytest.mark.parametrize("bias", ["none", "lora_only"])
+def test_an_adapter_taken_off_leaves_the_base_as_it_was(bias: str, base_of: Callable[[str], Path]) -> None:
+    """Weights and logits to the bit, and the next adapter from one seed is the one that a fresh base would get."""
+    import torch
+
+    from rankwise.model.attach import LoraSettings, attach_new, detach, own_biases
+    from rankwise.model.load import load_base
+
+    base = load_base(base_of("qwen2"), "float32", "cpu")
+    biases, before = own_biases(base), {name: p.clone() for name, p in base.named_parameters()}
+    assert biases
+    ids = torch.arange(3, 20)[None]
+    with torch.no_grad():
+        expected = base(input_ids=ids, use_cache=False).logits
+    settings = LoraSettings(4, 8.0, 0.0, ["q_proj", "v_proj"], bias, False, True)
+    adapted = attach_new(base, "base", settings, 7)
+    first = {name: p.clone() for name, p in adapted.named_parameters() if p.requires_grad}
+    with torch.no_grad():
+        for p in adapted.parameters():
+            if p.requires_grad:
+                p.add_(0.1)
+    base = detach(adapted, biases)
+    assert {name: p.shape for name, p in base.named_parameters()} == {name: p.shape for name, p in before.items()}
+    assert all(torch.equal(p, before[name]) and not p.requires_grad for name, p in base.named_parameters())
+    with torch.no_grad():
+        assert torch.equal(base(input_ids=ids, use_cache=False).logits, expected)
+    again = {name: p for name, p in attach_new(base, "base", settings, 7).named_parameters() if p.requires_grad}
+    assert again.keys() == first.keys() and all(torch.equal(again[name], p) for name, p in first.items())

@@ -15,7 +15,8 @@ from rankwise.files import write_text
 from rankwise.plan import Plan, advise, prepare
 from rankwise.recipe import parse_recipe
 from rankwise.recipe.domains import DOMAINS
-from rankwise.train.run import BaseFolder, Settings, read_plan
+from rankwise.train.run import BaseFolder
+from rankwise.train.settings import Settings, read_plan
 
 DOMAIN = "legal"
 """Labels, so answers are short; one prompt, so rows have much in common."""

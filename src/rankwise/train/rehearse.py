@@ -34,7 +34,8 @@ from rankwise.plan import Plan
 from rankwise.plan.rehearsal import Rehearsal
 from rankwise.train.objectives import Objective
 from rankwise.train.optim import make_optimizer, set_learning_rate
-from rankwise.train.run import BaseFolder, looked_at, open_model, peak_memory_bytes, read_plan
+from rankwise.train.run import BaseFolder, looked_at, open_model, peak_memory_bytes
+from rankwise.train.settings import read_plan
 from rankwise.train.state import Progress, save_checkpoint, snapshot, trainable
 
 LEAST_STEPS, MOST_STEPS = 4, 40

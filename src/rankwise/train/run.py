@@ -8,7 +8,6 @@ import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast
 
 import torch
 from peft import PeftConfig, PeftModel
@@ -18,8 +17,7 @@ from rankwise.catalog import write_card
 from rankwise.data.corpus import Corpus
 from rankwise.data.render import Rendered
 from rankwise.data.split import spread
-from rankwise.doctrine import Value
-from rankwise.errors import PlanError, RunError
+from rankwise.errors import RunError
 from rankwise.events import EventLog, Observer
 from rankwise.facts import (
     AdapterRecord,
@@ -34,18 +32,16 @@ from rankwise.facts import (
 )
 from rankwise.files import clear_drafts, new_folder, read_json, write_json
 from rankwise.model.adalora import Allocator, attach_adalora
-from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
+from rankwise.model.attach import attach_existing, attach_new, require_trainable
 from rankwise.model.classifier import load_classifier
 from rankwise.model.load import TOLERANCE, load_base
 from rankwise.model.loss import nothing
 from rankwise.model.start import keep_start, start_of, subtract_start
-from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
-from rankwise.plan.adalora import Schedule, schedule_of
-from rankwise.plan.quantization import BUILT, CHANGE_BASE
+from rankwise.plan import EVALUATION_ROWS, Plan
+from rankwise.plan.quantization import CHANGE_BASE
 from rankwise.signals import stop_on_signals
-from rankwise.train.loop import LN2, Finished, LoopSettings, train
-from rankwise.train.objectives import Objective, labelling, writing
-from rankwise.train.optim import OptimSettings
+from rankwise.train.loop import LN2, Finished, train
+from rankwise.train.settings import Settings, read_plan
 from rankwise.train.state import latest_checkpoint
 
 COMPARED_ROWS = 4
@@ -68,32 +64,6 @@ class Trained:
     finished: Finished
     adapter: Path
     peak_memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The plan's values, each in the hands of the part that uses it."""
-
-    device: str
-    dtype: str
-    quantization: str
-    threads: int
-    gradient_checkpointing: bool
-    lora: LoraSettings
-    optim: OptimSettings
-    loop: LoopSettings
-    schedule: Schedule | None
-    """Of AdaLoRA."""
-    adapter: str | None
-    domain: str | None
-    scorer: str
-    task: Literal["causal_lm", "seq_cls"]
-    labels: tuple[str, ...]
-    """Of the rows, in the order of a classifier's head."""
-
-    @property
-    def objective(self) -> Objective:
-        return labelling(self.labels) if self.task == "seq_cls" else writing(self.loop.shared_prefix)
 
 
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
@@ -151,10 +121,20 @@ def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
 
 def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
     """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
+    return attach_adapter(load_model(settings, base), settings, plan, base.name)
+
+
+def load_model(settings: Settings, base: BaseFolder) -> PreTrainedModel:
+    """The base as the plan keeps it, without an adapter."""
     torch.set_num_threads(settings.threads)
     model = _load(base, settings)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
+
+
+def attach_adapter(model: PreTrainedModel, settings: Settings, plan: Plan, base_name: str) -> PeftModel:
+    """The adapter that will be trained on a base that has none. PlanError unless what is trainable is as planned."""
     if settings.schedule is not None:
         lora = settings.lora
         targets = list(lora.target_modules)
@@ -162,7 +142,7 @@ def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
             model, targets, lora.lora_alpha, lora.lora_dropout, settings.schedule, settings.loop.seed
         )
     elif settings.adapter is None:
-        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed, settings.task)
+        adapted = attach_new(model, base_name, settings.lora, settings.loop.seed, settings.task)
     else:
         torch.manual_seed(settings.loop.seed)
         adapted = attach_existing(model, Path(settings.adapter), trainable=True)
@@ -175,123 +155,6 @@ def _load(base: BaseFolder, settings: Settings) -> PreTrainedModel:
     if settings.task == "causal_lm":
         return load_base(base.path, settings.dtype, device, kept)
     return load_classifier(base.path, settings.labels, settings.dtype, device, settings.loop.seed, kept)
-
-
-def read_plan(plan: Plan, corpus: Corpus) -> Settings:
-    """Every value of the plan, each taken by the part that uses it; a key left over is an error."""
-    take = PlanReader(plan)
-    step_rows = take.take("training.per_device_train_batch_size", int)
-    accumulation = take.take("training.gradient_accumulation_steps", int)
-    optim = OptimSettings(
-        optim=take.take("training.optim", str),
-        learning_rate=take.take("training.learning_rate", float),
-        weight_decay=take.take("training.weight_decay", float),
-        adam_beta1=take.take("training.adam_beta1", float),
-        adam_beta2=take.take("training.adam_beta2", float),
-        adam_epsilon=take.take("training.adam_epsilon", float),
-        lr_scheduler_type=take.take("training.lr_scheduler_type", str),
-        warmup_ratio=take.take("training.warmup_ratio", float),
-        max_grad_norm=take.take("training.max_grad_norm", float),
-        loraplus_lr_ratio=take.take("training.loraplus_lr_ratio", float),
-    )
-    loop = LoopSettings(
-        num_steps=take.take("training.max_steps", int),
-        step_rows=step_rows * accumulation,
-        gradient_accumulation_steps=accumulation,
-        eval_steps=take.take("training.eval_steps", int),
-        early_stopping_patience=take.take_optional("training.early_stopping_patience", int),
-        save_steps=take.take("training.save_steps", int),
-        logging_steps=take.take("training.logging_steps", int),
-        shared_prefix=take.take("shared_prefix", bool),
-        seed=take.take("training.seed", int),
-        on_nonfinite=_on_nonfinite(take),
-    )
-    lora, schedule = _lora_settings(take), None
-    if take.value("method") == "adalora":
-        schedule = schedule_of(lora.r, loop.num_steps)
-        if take.take("adalora.init_r", int) != schedule.init_r:
-            raise PlanError(f"adalora.init_r: expected {schedule.init_r} for lora.r {lora.r}; was the plan edited?")
-    settings = Settings(
-        device=take.take("device", str),
-        dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
-        quantization=take.take("quantization", str),
-        threads=take.take("threads", int),
-        gradient_checkpointing=take.take("training.gradient_checkpointing", bool),
-        lora=lora,
-        optim=optim,
-        loop=loop,
-        schedule=schedule,
-        adapter=take.take_optional("adapter", str),
-        domain=take.take_optional("domain", str),
-        scorer=take.take("scorer", str),
-        task=_task(corpus),
-        labels=corpus.labels,
-    )
-    _require_as_planned(take, corpus)
-    take.require_all_read()
-    return settings
-
-
-def _lora_settings(take: PlanReader) -> LoraSettings:
-    return LoraSettings(
-        r=take.take("lora.r", int),
-        lora_alpha=take.take("lora.lora_alpha", float),
-        lora_dropout=take.take("lora.lora_dropout", float),
-        target_modules=take.take("lora.target_modules", list),
-        bias=take.take("lora.bias", str),
-        use_rslora=take.take("lora.use_rslora", bool),
-        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
-        use_dora=take.value("method") == "dora",
-        layers_to_transform=take.take_optional("lora.layers_to_transform", list),
-        rank_pattern=take.take_optional("lora.rank_pattern", dict) or {},
-        alpha_pattern=take.take_optional("lora.alpha_pattern", dict) or {},
-        target_parameters=take.take_optional("lora.target_parameters", list) or (),
-        rank_per_expert=take.take_optional("lora.rank_per_expert", int),
-    )
-
-
-def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
-    """What was done before training reads the plan must be what the plan says: the rows, and what this build can do."""
-    request = corpus.request
-    done: dict[str, Value] = {
-        "task": _task(corpus),
-        "objective": "sft",
-        "data.train": request.train,
-        "data.held_out": request.held_out,
-        "data.max_length": corpus.max_length,
-        "data.too_long": request.too_long,
-        "data.assistant_turns": request.assistant_turns,
-        "data.instruction": corpus.instruction,
-    }
-    method, kept = take.value("method"), take.value("quantization")
-    if (method, kept) not in BUILT:
-        raise PlanError(
-            f"not as planned, so nothing was trained: this build has no method {method} on a base in {kept}"
-        )
-    other = [f"{key} is {done[key]!r}, planned {take.value(key)!r}" for key in done if take.value(key) != done[key]]
-    if other:
-        raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
-    for key in ("model", "chat_template", "doctrine", "training.num_train_epochs"):
-        take.value(key)  # they chose the base, its rendering, and values of this plan; they stand in rankwise.json
-
-
-def _task(corpus: Corpus) -> Literal["causal_lm", "seq_cls"]:
-    """What the rows were rendered for."""
-    return "causal_lm" if corpus.train_rendered[0].label is None else "seq_cls"
-
-
-def _bool_or_str(take: PlanReader, key: str) -> bool | str:
-    value = take.take(key, object)
-    if isinstance(value, bool | str):
-        return value
-    raise RunError(f"{key}: expected true, false or a name, got {value!r}")
-
-
-def _on_nonfinite(take: PlanReader) -> Literal["stop", "rollback"]:
-    value = take.take("training.on_nonfinite", str)
-    if value in ("stop", "rollback"):
-        return cast(Literal["stop", "rollback"], value)
-    raise RunError(f"training.on_nonfinite: expected stop or rollback, got {value!r}; was the plan edited?")
 
 
 def _write_adapter(
@@ -403,3 +266,15 @@ def peak_memory_bytes(device: str) -> int:
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak_memory(device: str) -> bool:
+    """Let `peak_memory_bytes` count from here on; False where the system cannot, so that the peak is of all so far."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak of the resident set starts again
+    except OSError:
+        return False
+    return True
