@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -68,12 +69,16 @@ def verdict(found: Estimate, corrected: float) -> Verdict:
     return "better" if found.value > 0 else "worse"
 
 
+@lru_cache(maxsize=1)
+def _times(rows: int) -> Floats:
+    """(RESAMPLES, rows): how often each row is drawn."""
+    return np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), size=RESAMPLES).astype(np.float64)
+
+
 def _drawn(tally: Tally) -> Floats:
     """(RESAMPLES,) values of the metric over rows drawn with replacement; the same draws for every tally of as many
     rows, which is what pairs two of them."""
-    rows = len(tally)
-    times = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), size=RESAMPLES)
-    return tally.combine(np.asarray(times @ tally.rows.toarray(), dtype=np.float64))
+    return tally.combine(_times(len(tally)) @ tally.rows.toarray())
 
 
 def _estimate(by_seed: Sequence[Floats], values: Sequence[float]) -> Estimate:
