@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil
@@ -90,7 +91,15 @@ class Design:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "cells": {cell.name: list(cell.overrides) for cell in self.cells}}
+        told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return told
+
+
+def read_design(told: Mapping[str, Any]) -> Design:
+    """What `as_json` wrote."""
+    cells = tuple(Cell(**{**cell, "overrides": tuple(cell["overrides"])}) for cell in told["cells"])
+    lists = {key: tuple(told[key]) for key in ("gave_up", "notes")}
+    return Design(**{**told, **lists, "cells": cells, "size": Size(**told["size"])})
 
 
 class Bench:

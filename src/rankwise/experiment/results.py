@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rankwise.errors import Problem, RunError
 from rankwise.evaluate.score import Answer, Tally
 from rankwise.evaluate.task import Task
 from rankwise.events import EventLog, read_events
-from rankwise.experiment.design import Run
+from rankwise.experiment.design import Design, Run, read_design
 from rankwise.files import read_json, write_json
 
 ABOUT, RESULTS = "experiment.json", "results.jsonl"
@@ -75,19 +75,25 @@ class Results:
         return sum(result.seconds for result in self.found.values())
 
 
-def begin(folder: Path, about: Mapping[str, Any]) -> None:
-    """Take `folder` for the experiment `about`, new or gone on with. RunError if it holds another one."""
+def begin(folder: Path, request: Mapping[str, Any], make: Callable[[], Design]) -> Design:
+    """The design of the experiment in `folder`: as it was begun, so that a second call goes on with it, or a new one.
+
+    `request`: all that a design follows from, as JSON. RunError if the folder holds another experiment.
+    """
     file = folder / ABOUT
     if not file.is_file():
-        write_json(file, dict(about))
-        return
+        made = make()
+        write_json(file, {"request": dict(request), "design": made.as_json()})
+        return made
     try:
         known = read_json(file)
-    except ValueError as fault:
+        begun_with, design = known["request"], read_design(known["design"])
+    except (ValueError, KeyError, TypeError) as fault:
         raise _other(folder, f"its {ABOUT} cannot be read ({fault})") from None
-    different = sorted(key for key in about.keys() | known.keys() if known.get(key) != about.get(key))
+    different = sorted(key for key in request.keys() | begun_with.keys() if begun_with.get(key) != request.get(key))
     if different:
         raise _other(folder, f"it differs in {', '.join(different)}")
+    return design
 
 
 def _other(folder: Path, why: str) -> RunError:

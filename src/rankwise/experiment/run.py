@@ -68,8 +68,7 @@ class Laboratory:
             if run.key in self.results.found:
                 continue
             expected = self._expected(run)
-            late = self.budget is not None and expected is not None
-            if late and self.results.seconds + expected * self._slower() > self.budget:  # type: ignore[operator]
+            if self._is_too_late(expected):
                 left_out.append(run)
                 continue
             self.results.add(self._one(run, expected))
@@ -95,6 +94,11 @@ class Laboratory:
         if self.bench.measured is None:
             return None
         return self.bench.seconds(self._plan(run), self.rows, scored=run.share == self.design.size.share)
+
+    def _is_too_late(self, expected: float | None) -> bool:
+        if self.budget is None or expected is None:
+            return False
+        return self.results.seconds + expected * self._slower() > self.budget
 
     def _slower(self) -> float:
         """Times as long as expected that runs have taken so far."""
