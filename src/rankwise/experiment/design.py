@@ -90,6 +90,10 @@ class Design:
     disk_bytes: int
     notes: tuple[str, ...]
 
+    def first_run(self, seed: int) -> Run:
+        """Of the first cell, at the shared rate or its own."""
+        return _whole_run(self.cells[0], self.learning_rate, seed, self.size)
+
     def as_json(self) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return told
@@ -109,7 +113,6 @@ class Bench:
         self.asked, self.prepared, self.machine, self.measured = asked, prepared, machine, measured
         self.seed = asked.recipe.training.seed
         self._equal: tuple[str, ...] = ()
-        self._rate: float | None = None
 
     def share_training(self, first: Cell) -> float:
         """Let all tuned cells be trained as the plan of `first` is; returns its learning rate, the shared one."""
@@ -117,8 +120,7 @@ class Bench:
         rate = made["training.learning_rate"]
         assert isinstance(rate, int | float)
         self._equal = overrides_of({**{key: made[key] for key in _EQUAL}, "training.early_stopping_patience": None})
-        self._rate = float(f"{rate:.6g}")
-        return self._rate
+        return float(f"{rate:.6g}")
 
     def plan(self, cell: Cell, run: Run, rows: LabRows) -> Plan:
         """Raises RecipeError or PlanError where the cell cannot be planned on this base."""
@@ -180,7 +182,7 @@ def design(bench: Bench, groups: Sequence[Group], seeds: int, rows: int | None, 
             assert budget is not None and seconds is not None
             raise _too_small(budget, seconds, size)
     drawn = draw_rows(bench.prepared, size.rows, size.held_out, bench.seed)
-    plans = [bench.plan(cell, _first(cell, rate, size), drawn) for cell in cells]
+    plans = [bench.plan(cell, _whole_run(cell, rate, bench.seed, size), drawn) for cell in cells]
     return Design(
         cells=cells,
         absent=absent,
@@ -199,8 +201,8 @@ def rates(shared: float) -> list[float]:
     return [float(f"{shared * times:.6g}") for times in PROBE]
 
 
-def _first(cell: Cell, rate: float, size: Size) -> Run:
-    return Run(cell.name, rate if cell.tuned else None, 0, size.share)
+def _whole_run(cell: Cell, rate: float, seed: int, size: Size) -> Run:
+    return Run(cell.name, rate if cell.tuned else None, seed, size.share)
 
 
 def _possible(
@@ -249,7 +251,7 @@ def _total_seconds(bench: Bench, cells: Sequence[Cell], rate: float, size: Size)
     rows = draw_rows(bench.prepared, size.rows, size.held_out, bench.seed)
     total = 0.0
     for cell in cells:
-        run = _first(cell, rate, size)
+        run = _whole_run(cell, rate, bench.seed, size)
         scored, probes = _counts(cell, size)
         total += scored * bench.seconds(bench.plan(cell, run, rows), rows, scored=True)
         if probes:
