@@ -25,18 +25,13 @@ experiment = typer.Typer(help="Advice held against your own rows: ablation.", no
 _TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
-@experiment.callback()
-def kinds() -> None:
-    """Advice held against your own rows: ablation."""
-
-
 @experiment.command()
 def ablation(
     recipe: RecipeFile,
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time for all runs, such as 90m or 1h30m; default 40m.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds of every cell.")] = 3,
+    seeds: Annotated[int | None, typer.Option(min=1, metavar="N", help="Seeds of every cell; default 3.")] = None,
     rows: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Most training rows; default: all, within the budget.")
     ] = None,
@@ -54,22 +49,23 @@ def ablation(
 ) -> None:
     """Compare ranks, layers and more on the same rows and seeds."""
     with answering(as_json) as screen, ending_on_signal(screen):
-        from rankwise.experiment import DEFAULT_BUDGET, ablate
+        from rankwise.experiment import DEFAULT_BUDGET, DEFAULT_SEEDS, ablate
         from rankwise.recipe import load_recipe
 
-        asked_for = {
+        asked_for: dict[Group, bool] = {
             "targets": targets,
             "layers": layers,
             "alpha": alpha,
             "dropout": dropout,
             "doctrines": doctrines,
         }
-        groups: list[Group] = [name for name, on in asked_for.items() if on]  # type: ignore[misc]
+        groups = [name for name, on in asked_for.items() if on]
         limit = _seconds(budget, full, DEFAULT_BUDGET)
         asked = load_recipe(recipe, overrides or ())
         with screen.watching() as observer:
-            report, folder = ablate(asked, output, groups, seeds, rows, limit, observer)
+            report, folder = ablate(asked, output, groups, seeds or DEFAULT_SEEDS, rows, limit, observer)
         show_report(screen.tables, report, folder)
+        screen.problems(report.problems)
         screen.answer({"folder": str(folder), **report.as_json()})
 
 

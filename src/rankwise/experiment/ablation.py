@@ -119,6 +119,7 @@ def _run(
         failed={result.run.key: result.failed for result in results.found.values() if result.failed is not None},
         left_out=tuple(run.key for run in left_out),
         remarks=tuple(edge_remarks(made, best)),
+        problems=corpus.problems,
         seconds=results.seconds,
         budget=budget,
     )

@@ -305,6 +305,11 @@ def _too_small(budget: float, needed: float, size: Size) -> PlanError:
 
 
 def _notes(bench: Bench, cells: Sequence[Cell], plans: Sequence[Plan]) -> Iterator[str]:
+    varied = {override.partition("=")[0] for cell in cells if cell.tuned for override in cell.overrides}
+    varied |= {"training.early_stopping_patience"} if varied else set()
+    unused = sorted(varied & bench.asked.given)
+    if unused:
+        yield f"Of the recipe, {', '.join(unused)} is not used: each cell brings its own, and all take as many steps"
     quantized = [cell.name for cell, plan in zip(cells, plans, strict=True) if plan["quantization"] != "none"]
     if quantized and bench.prepared.located.name == "smollm2-135m":
         yield (

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any, Literal
 
+from rankwise.errors import Problem
 from rankwise.evaluate.task import Task
 from rankwise.experiment.cells import Cell
 from rankwise.experiment.design import Design, Run, rates
@@ -67,6 +68,8 @@ class Report:
     left_out: tuple[str, ...]
     """Runs for which the budget had no time left."""
     remarks: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    """What the rows were warned of."""
     seconds: float
     """Spent on all runs so far."""
     budget: float | None
