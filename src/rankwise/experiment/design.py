@@ -88,6 +88,8 @@ class Design:
     seconds: float | None
     """Of all runs; None: this machine's speed on the base was not measured."""
     disk_bytes: int
+    undecided: tuple[str, ...]
+    """Cells of which this base can decide nothing, whatever is measured; `notes` say why."""
     notes: tuple[str, ...]
 
     def first_run(self, seed: int) -> Run:
@@ -102,7 +104,7 @@ class Design:
 def read_design(told: Mapping[str, Any]) -> Design:
     """What `as_json` wrote."""
     cells = tuple(Cell(**{**cell, "overrides": tuple(cell["overrides"])}) for cell in told["cells"])
-    lists = {key: tuple(told[key]) for key in ("gave_up", "notes")}
+    lists = {key: tuple(told[key]) for key in ("gave_up", "undecided", "notes")}
     return Design(**{**told, **lists, "cells": cells, "size": Size(**told["size"])})
 
 
@@ -192,6 +194,7 @@ def design(bench: Bench, groups: Sequence[Group], seeds: int, rows: int | None, 
         runs=sum(sum(_counts(cell, size)) for cell in cells),
         seconds=seconds,
         disk_bytes=2 * max(run_disk_bytes(plan.trainable_parameters).checkpoint for plan in plans),
+        undecided=_undecided(bench, cells, plans),
         notes=tuple(_notes(bench, cells, plans)),
     )
 
@@ -310,9 +313,15 @@ def _notes(bench: Bench, cells: Sequence[Cell], plans: Sequence[Plan]) -> Iterat
     unused = sorted(varied & bench.asked.given)
     if unused:
         yield f"Of the recipe, {', '.join(unused)} is not used: each cell brings its own, and all take as many steps"
-    quantized = [cell.name for cell, plan in zip(cells, plans, strict=True) if plan["quantization"] != "none"]
-    if quantized and bench.prepared.located.name == "smollm2-135m":
+    if names := _undecided(bench, cells, plans):
         yield (
-            f"{', '.join(quantized)}: undecided on this base, whose weights were once rounded to 4 bits (Q4_1) already, "
-            "so a second rounding loses less than it would elsewhere"
+            f"{', '.join(names)}: undecided on this base, whose weights were once rounded to 4 bits (Q4_1) already, so "
+            "a second rounding loses less than it would elsewhere"
         )
+
+
+def _undecided(bench: Bench, cells: Sequence[Cell], plans: Sequence[Plan]) -> tuple[str, ...]:
+    located = bench.prepared.located
+    if located.kind != "embedded" or located.name != "smollm2-135m":
+        return ()
+    return tuple(cell.name for cell, plan in zip(cells, plans, strict=True) if plan["quantization"] != "none")

@@ -87,7 +87,7 @@ class Report:
     def sentences(self) -> Iterator[str]:
         """What was seen of each comparison; what was not seen is said to be that, not to be equal."""
         compared = [line for line in self.lines if line.difference is not None]
-        for line in sorted(compared, key=lambda line: line.verdict in ("no difference seen", "too few seeds")):
+        for line in sorted(compared, key=lambda line: line.verdict not in ("better", "worse")):
             assert line.difference is not None and line.p is not None
             low, high = line.difference.interval
             seeds = "1 seed" if line.difference.seeds == 1 else f"{line.difference.seeds} seeds"
@@ -97,6 +97,8 @@ class Report:
             )
             if line.verdict == "no difference seen":
                 yield f"No difference seen between {line.cell} and {self.first} at {line.at}: {evidence}."
+            elif line.verdict == "undecided here":
+                yield f"Undecided on this base: {line.cell} against {self.first} at {line.at}: {evidence}."
             elif line.verdict == "too few seeds":
                 yield f"Undecided, too few seeds: {line.cell} against {self.first} at {line.at}: {evidence}."
             else:
@@ -166,7 +168,17 @@ def make_lines(
     ]
     corrected = iter(holm([found.p for found in differences if found is not None]))
     return tuple(
-        _line(cell, at, results, tallies, apart, None if apart is None else next(corrected), train_rows, total_parameters)
+        _line(
+            cell,
+            at,
+            results,
+            tallies,
+            apart,
+            None if apart is None else next(corrected),
+            cell.name in design.undecided,
+            train_rows,
+            total_parameters,
+        )
         for (cell, at, results, tallies), apart in zip(chosen, differences, strict=True)
     )
 
@@ -178,6 +190,7 @@ def _line(
     tallies: Tallies,
     apart: Estimate | None,
     p: float | None,
+    undecided: bool,
     train_rows: int,
     total_parameters: int,
 ) -> Line:
@@ -191,13 +204,19 @@ def _line(
         score=estimate(tallies),
         difference=apart,
         p=p,
-        verdict="" if apart is None or p is None else verdict(apart, p),
+        verdict=_said(apart, p, undecided),
         bits=mean(bits) if bits else None,
         trainable_share=results[0].trainable_parameters / total_parameters,
         peak_memory_bytes=mean(peaks) if peaks else None,
         seconds_per_epoch=train_rows / speed,
         rows_per_second=speed,
     )
+
+
+def _said(apart: Estimate | None, p: float | None, undecided: bool) -> str:
+    if apart is None or p is None:
+        return ""
+    return "undecided here" if undecided else verdict(apart, p)
 
 
 def edge_remarks(design: Design, best: Mapping[str, float | None]) -> Iterator[str]:
