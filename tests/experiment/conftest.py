@@ -13,6 +13,7 @@ from rankwise.experiment.design import Bench
 from rankwise.facts import Measurement, read_machine
 from rankwise.plan import prepare
 from rankwise.recipe import Asked, parse_recipe
+from tests.model.conftest import base_of as base_of
 
 RISKS = ("low", "medium", "high")
 TRAINING = "training: {max_steps: 4, per_device_train_batch_size: 4, gradient_accumulation_steps: 1, bf16: false}\n"
