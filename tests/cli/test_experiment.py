@@ -31,7 +31,7 @@ def test_ablation_from_recipe_to_report(cli: Cli, project: Path, tmp_path: Path)
         (("--budget", "soon"), "bad-budget"),
         (("--budget", "0m"), "bad-budget"),
         (("--budget", "40m", "--full"), "budget-or-full"),
-        (("--budget", "1s"), "budget-too-small"),
+        (("--budget", "0.1s"), "budget-too-small"),
         (("--set", "lora.r=none-such"), None),
     ],
 )

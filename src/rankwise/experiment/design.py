@@ -300,7 +300,7 @@ def _given_up(wanted: Size, size: Size) -> Iterator[str]:
 
 def _too_small(budget: float, needed: float, size: Size) -> PlanError:
     message = (
-        f"{budget / 60:.0f} minutes, and the smallest form of this experiment takes about {ceil(needed / 60)} (1 seed, "
+        f"{budget / 60:.1f} minutes, and the smallest form of this experiment takes about {ceil(needed / 60)} (1 seed, "
         f"{size.rows} rows, {size.share:.0%} of the steps); give --budget {ceil(needed / 60)}m, a smaller base, or "
         "fewer groups of cells"
     )
