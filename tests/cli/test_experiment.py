@@ -18,7 +18,10 @@ def test_ablation_from_recipe_to_report(cli: Cli, project: Path, tmp_path: Path)
     arguments = ("experiment", "ablation", project / "recipe.yaml", "--alpha", "--seeds", "1", "--full")
     first = cli(*arguments, "--output", lab, "--json", cwd=tmp_path)
     assert first.code == 0, first.err
-    assert first.json["folder"] == str(lab) and {line["cell"] for line in first.json["lines"]} >= {"Default", "alpha = r"}
+    assert first.json["folder"] == str(lab) and {line["cell"] for line in first.json["lines"]} >= {
+        "Default",
+        "alpha = r",
+    }
     assert "runs at most" in first.err and "lora.r is not used" in str(first.json["design"]["notes"])
     again = cli(*arguments, "--output", lab, cwd=tmp_path)
     assert again.code == 0 and "Default" in again.out and "report.html" in again.out
@@ -48,7 +51,10 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(project: Path, home: Path
     command = [PROGRAM, "experiment", "ablation", project / "recipe.yaml", "--dropout", "--seeds", "1", "--full"]
     environment = {**os.environ, "RANKWISE_HOME": str(home), "OMP_NUM_THREADS": "1"}
     started = subprocess.Popen(
-        [*command, "--output", lab, "--set", "training.max_steps=40"], env=environment, stderr=subprocess.PIPE, text=True
+        [*command, "--output", lab, "--set", "training.max_steps=40"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 120
     while not (lab / "results.jsonl").is_file() or not (lab / "results.jsonl").read_text():

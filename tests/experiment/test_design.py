@@ -14,7 +14,9 @@ from rankwise.experiment.design import Bench, Run, design, rates, read_design
 from rankwise.experiment.rows import draw_rows
 
 BenchOf = Callable[..., Bench]
-EPOCHS = "training: {num_train_epochs: 2, per_device_train_batch_size: 4, gradient_accumulation_steps: 1, bf16: false}\n"
+EPOCHS = (
+    "training: {num_train_epochs: 2, per_device_train_batch_size: 4, gradient_accumulation_steps: 1, bf16: false}\n"
+)
 
 
 def test_the_guides_rows_stand_on_its_base(bench_of: BenchOf):

@@ -19,7 +19,9 @@ from rankwise.experiment.results import Result
 TASK = Task(("no", "yes"), "all")
 REFERENCES = ["yes"] * 100
 CELLS = (Cell("Default", ()), Cell("High Rank (r=32)", ()), Cell("<odd> | cell", ()))
-DESIGN = Design(CELLS, {"QLoRA": "no room"}, 3e-4, Size(200, 200, 1.0, 3, 1.0), ("rows: 200 of 600",), 9, 60.0, 1, (), ())
+DESIGN = Design(
+    CELLS, {"QLoRA": "no room"}, 3e-4, Size(200, 200, 1.0, 3, 1.0), ("rows: 200 of 600",), 9, 60.0, 1, (), ()
+)
 
 
 def result(cell: str, rate: float, seed: int, right: int) -> Result:
@@ -37,7 +39,7 @@ def report(design: Design = DESIGN) -> Report:
     lines = make_lines(design, found, best, TASK, REFERENCES, range(3), 200, 1_000_000)
     remarks = tuple(edge_remarks(design, best))
     return Report(
-        *("ablation", "Accuracy", "token", "rows.jsonl", "base", "a processor", 200, 100, design, lines, {}, ()),
+        *("ablation", "accuracy", "token", "rows.jsonl", "base", "a processor", 200, 100, design, lines, {}, ()),
         *(remarks, (), 120.0, 2400.0),
     )
 
@@ -70,7 +72,9 @@ def test_what_a_base_cannot_decide_is_undecided():
 
 
 def test_a_best_rate_at_the_edge_is_remarked():
-    assert report().remarks == ("The best rate of High Rank (r=32) is the highest probed (0.0009); a higher one may be better.",)
+    assert report().remarks == (
+        "The best rate of High Rank (r=32) is the highest probed (0.0009); a higher one may be better.",
+    )
 
 
 def test_csv_has_a_line_for_each_of_the_tables():

@@ -89,7 +89,9 @@ def _seconds(budget: str | None, full: bool, default: float) -> float | None:
     from rankwise.errors import RecipeError
 
     if full and budget is not None:
-        raise refuse(RecipeError, "budget-or-full", "--budget", f"{budget}, and --full has no limit; give one of the two")
+        raise refuse(
+            RecipeError, "budget-or-full", "--budget", f"{budget}, and --full has no limit; give one of the two"
+        )
     if full or budget is None:
         return None if full else default
     found = _TIME.fullmatch(budget.strip())

@@ -161,4 +161,3 @@ class Judge:
         )
         counts = count_outcomes(outcomes(references, answers))
         return Contestant(scores, {str(k): v for k, v in counts.items()}, seconds, note, tuple(answers), tallies)
-

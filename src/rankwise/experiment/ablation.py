@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rankwise.errors import Problem, RecipeError
+from rankwise.evaluate.compare import METRICS
 from rankwise.events import Observer, ignore
 from rankwise.experiment.cells import Group
 from rankwise.experiment.design import DEFAULT_SEEDS, Bench, Design, design
@@ -25,12 +26,6 @@ from rankwise.recipe import Asked
 
 DEFAULT_BUDGET = 40 * 60.0
 """Seconds."""
-METRICS = {
-    "accuracy": "Accuracy",
-    "exact_match": "Exact match",
-    "field_f1": "Field F1",
-    "rouge_l": "ROUGE-L",
-}
 
 
 def ablate(

@@ -101,7 +101,12 @@ def _dropouts(situation: Situation) -> list[Cell]:
     return [_cell(f"dropout {value:g}", situation, dropout=value) for value in (0.0, 0.05, 0.3)]
 
 
-_VARIED: Mapping[Group | None, Callable[[Situation], list[Cell]]] = {None: _guide_rows, "targets": _targets, "alpha": _alphas, "dropout": _dropouts}
+_VARIED: Mapping[Group | None, Callable[[Situation], list[Cell]]] = {
+    None: _guide_rows,
+    "targets": _targets,
+    "alpha": _alphas,
+    "dropout": _dropouts,
+}
 
 
 def _doctrines(own: str) -> tuple[Cell, ...]:

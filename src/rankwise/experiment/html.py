@@ -40,13 +40,17 @@ def html(report: Report) -> str:
     parts = [
         f"<h1>{escape(report.kind.capitalize())}: {escape(report.data)}</h1>",
         _list(report.facts()),
-        f"<h2>{escape(report.metric)}, with 95% intervals over rows and seeds</h2>",
-        _figure(report.lines, "score", "Dots: mean over seeds. Intervals overlap where cells may still differ: see below."),
+        f"<h2>Scores: {escape(report.metric)}, with 95% intervals over rows and seeds</h2>",
+        _figure(
+            report.lines, "score", "Dots: mean over seeds. Intervals overlap where cells may still differ: see below."
+        ),
     ]
     if compared:
         parts += [
             f"<h2>Difference to {escape(report.first)}, on the same rows and seeds</h2>",
-            _figure(compared, "difference", "Right of the line at 0 is better. An interval over 0: no difference seen."),
+            _figure(
+                compared, "difference", "Right of the line at 0 is better. An interval over 0: no difference seen."
+            ),
         ]
     parts += ["<h2>What was seen</h2>", _list(report.sentences()), "<h2>Table</h2>", _table(heads, rows)]
     gaps = list(report.gaps())

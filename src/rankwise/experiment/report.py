@@ -18,16 +18,16 @@ from rankwise.experiment.statistics import Estimate, Tallies, difference, estima
 
 At = Literal["the shared rate", "its best rate", "its own rate"]
 COLUMNS = (
-    ("cell", "Cell"),
-    ("at", "Learning rate"),
-    ("score", "Score (95%)"),
-    ("difference", "Against {first}"),
-    ("bits", "Held-out {bits}"),
-    ("trainable", "Trainable"),
-    ("memory", "Peak memory"),
-    ("epoch", "s/epoch"),
-    ("speed", "rows/s"),
+    *("Cell", "Learning rate", "Score (95%)", "Against {first}", "Held-out {bits}"),
+    *("Trainable", "Peak memory", "s/epoch", "rows/s"),
 )
+
+CSV_BEFORE = (
+    *("cell", "at", "learning_rate", "seeds", "score", "score_low", "score_high"),
+    *("difference", "difference_low", "difference_high", "p_corrected", "verdict"),
+)
+CSV_AFTER = ("trainable_share", "peak_memory_bytes", "seconds_per_epoch", "rows_per_second")
+"""Columns before and after the bits, whose name says what they are a unit of."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ class Report:
         """What the table rests on."""
         size = self.design.size
         yield (
-            f"{self.data} on {self.base}: {self.train_rows} training rows in the same order for all, {self.scored_rows} "
-            f"held-out rows scored, as many to choose rates and steps by; {size.seeds} seeds; {self.machine}."
+            f"{self.data} on {self.base}: {self.train_rows} training rows in the same order for all, "
+            f"{self.scored_rows} held-out rows scored, as many to choose rates and steps by; {size.seeds} seeds; "
+            f"{self.machine}."
         )
         limit = "no limit" if self.budget is None else f"a budget of {self.budget / 60:.0f} minutes"
         yield f"{self.seconds / 60:.1f} minutes spent on runs, under {limit}."
@@ -133,7 +134,7 @@ class Report:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Heads and cells, as text."""
         names = {"first": self.first, "bits": f"bits/{self.bits_per}"}
-        return [title.format(**names) for _, title in COLUMNS], [_texts(line) for line in self.lines]
+        return [title.format(**names) for title in COLUMNS], [_texts(line) for line in self.lines]
 
 
 def make_lines(
@@ -222,16 +223,23 @@ def _said(apart: Estimate | None, p: float | None, undecided: bool) -> str:
 def edge_remarks(design: Design, best: Mapping[str, float | None]) -> Iterator[str]:
     """Cells whose best rate is the first or last of those probed."""
     probed = rates(design.learning_rate)
-    for end, word in ((probed[0], "lower"), (probed[-1], "higher")):
+    for end, most, more in ((probed[0], "lowest", "lower"), (probed[-1], "highest", "higher")):
         names = [name for name, rate in best.items() if rate == end]
         if names:
-            yield f"The best rate of {', '.join(names)} is the {word[:-2]}est probed ({end:g}); a {word} one may be better."
+            yield f"The best rate of {', '.join(names)} is the {most} probed ({end:g}); a {more} one may be better."
 
 
 def markdown(report: Report) -> str:
     """The whole report as one Markdown text."""
     heads, rows = report.table()
-    lines = [f"# {report.kind.capitalize()}: {report.data}", "", *_bullets(report.facts()), "", f"## {report.metric}", ""]
+    lines = [
+        f"# {report.kind.capitalize()}: {report.data}",
+        "",
+        *_bullets(report.facts()),
+        "",
+        f"## Scores: {report.metric}",
+        "",
+    ]
     lines += [_row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
     lines += ["## What was seen", "", *_bullets(report.sentences())]
     gaps = list(report.gaps())
@@ -244,18 +252,26 @@ def csv_text(report: Report) -> str:
     """The table with plain numbers, one line a cell and rate."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ["cell", "at", "learning_rate", "seeds", "score", "score_low", "score_high", "difference", "difference_low"]
-        + ["difference_high", "p_corrected", "verdict", f"bits_per_{report.bits_per}", "trainable_share"]
-        + ["peak_memory_bytes", "seconds_per_epoch", "rows_per_second"]
-    )
+    writer.writerow([*CSV_BEFORE, f"bits_per_{report.bits_per}", *CSV_AFTER])
     for line in report.lines:
         apart = line.difference
-        against = ["", "", ""] if apart is None else [apart.value, *apart.interval]
         writer.writerow(
-            [line.cell, line.at, line.learning_rate, line.score.seeds, line.score.value, *line.score.interval, *against]
-            + [_or_empty(line.p), line.verdict, _or_empty(line.bits), line.trainable_share]
-            + [_or_empty(line.peak_memory_bytes), line.seconds_per_epoch, line.rows_per_second]
+            [
+                line.cell,
+                line.at,
+                line.learning_rate,
+                line.score.seeds,
+                line.score.value,
+                *line.score.interval,
+                *(("", "", "") if apart is None else (apart.value, *apart.interval)),
+                "" if line.p is None else line.p,
+                line.verdict,
+                "" if line.bits is None else line.bits,
+                line.trainable_share,
+                "" if line.peak_memory_bytes is None else line.peak_memory_bytes,
+                line.seconds_per_epoch,
+                line.rows_per_second,
+            ]
         )
     return stream.getvalue()
 
@@ -283,7 +299,3 @@ def _row(cells: Iterable[str]) -> str:
 
 def _bullets(sentences: Iterable[str]) -> list[str]:
     return [f"- {sentence}" for sentence in sentences]
-
-
-def _or_empty(value: float | None) -> float | str:
-    return "" if value is None else value
