@@ -28,7 +28,7 @@ from rankwise.model.adalora import Allocator
 from rankwise.model.attach import Biases, detach, own_biases
 from rankwise.plan import Plan
 from rankwise.plan.quantization import CHANGE_BASE
-from rankwise.signals import Interrupted, stop_on_signals
+from rankwise.signals import stop_on_signals
 from rankwise.train.loop import train
 from rankwise.train.run import (
     BaseFolder,
@@ -39,6 +39,7 @@ from rankwise.train.run import (
     reset_peak_memory,
 )
 from rankwise.train.settings import Settings, read_plan
+from rankwise.train.state import Progress
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -55,18 +56,20 @@ class Laboratory:
         self.budget, self.observer = budget, observer
         prepared = bench.prepared
         self._base = LoadedBase(BaseFolder(prepared.located.name, prepared.path, identify_base(prepared.path)))
-        self._tried = 0
 
     def run(self) -> tuple[Run, ...]:
-        """Every run of the design that is not done yet; returns those for which the budget had no time left.
+        """Every run of the design that is not done yet, and once more what failed in an earlier call; returns those for
+        which the budget had no time left.
 
         Raises Interrupted after a signal; what is finished is kept.
         """
-        left_out = []
+        tried = set[str]()
+        left_out = list[Run]()
         for run in self._runs():
-            self._tried += 1
-            if run.key in self.results.found:
+            known = self.results.found.get(run.key)
+            if run.key in tried or (known is not None and known.failed is None):
                 continue
+            tried.add(run.key)
             expected = self._expected(run)
             if self._is_too_late(expected):
                 left_out.append(run)
@@ -112,7 +115,7 @@ class Laboratory:
 
     def _one(self, run: Run, expected: float | None) -> Result:
         plan, began = self._plan(run), time.perf_counter()
-        told = {"done": self._tried - 1, "of": self.design.runs, "cell": run.key, "time": time.time()}
+        told = {"done": len(self.results.found), "of": self.design.runs, "cell": run.key, "time": time.time()}
         self.observer({"event": "experiment", **told})
         rate = plan["training.learning_rate"]
         assert isinstance(rate, int | float)
@@ -124,12 +127,24 @@ class Laboratory:
         return replace(done, seconds=time.perf_counter() - began)
 
     def _trained(self, run: Run, plan: Plan, result: Result) -> Result:
-        corpus = self.rows.prepared.corpus
-        settings = read_plan(plan, corpus)
+        settings = read_plan(plan, self.rows.prepared.corpus)
         own_peak = reset_peak_memory(settings.device)
-        with self._base.adapted(settings, plan) as model, _folder() as folder, stop_on_signals() as stop:
-            log = EventLog(folder / "events.jsonl", self._steps_alone)
-            try:
+        with self._base.adapted(settings, plan) as model, _folder() as folder:
+            progress = self._train(model, settings, folder)
+            result = replace(
+                result,
+                loss=progress.best_loss,
+                steps=progress.step,
+                rows_per_second=progress.rows / (progress.seconds or 1e-9),
+                peak_memory_bytes=peak_memory_bytes(settings.device) if own_peak else None,
+            )
+            return self._scored(model, settings, result) if run.share == self.design.size.share else result
+
+    def _train(self, model: PeftModel, settings: Settings, folder: Path) -> Progress:
+        """To the end, the best weights then in the model; Interrupted after a signal."""
+        corpus, log = self.rows.prepared.corpus, EventLog(folder / "events.jsonl", self._steps_alone)
+        try:
+            with stop_on_signals() as stop:
                 finished = train(
                     model,
                     corpus.train_rendered,
@@ -144,19 +159,10 @@ class Laboratory:
                     objective=settings.objective,
                     allocator=None if settings.schedule is None else Allocator(model, settings.schedule),
                 )
-            finally:
-                log.close()
-            if finished.stopped_by is not None:
-                raise Interrupted(finished.stopped_by)
-            progress = finished.progress
-            result = replace(
-                result,
-                loss=progress.best_loss,
-                steps=progress.step,
-                rows_per_second=progress.rows / (progress.seconds or 1e-9),
-                peak_memory_bytes=peak_memory_bytes(settings.device) if own_peak else None,
-            )
-            return self._scored(model, settings, result) if run.share == self.design.size.share else result
+                stop.check()  # also for one that came after the last step
+        finally:
+            log.close()
+        return finished.progress
 
     def _scored(self, model: PeftModel, settings: Settings, result: Result) -> Result:
         prepared = self.bench.prepared
