@@ -12,6 +12,7 @@ from rankwise.errors import RecipeError, RunError
 from rankwise.events import Event
 from rankwise.experiment import ablate
 from rankwise.experiment.results import Results
+from rankwise.facts.lock import LOCK
 from rankwise.recipe import Asked, with_overrides
 
 AskedFor = Callable[..., Asked]
@@ -25,7 +26,7 @@ def begun(events: list[Event]) -> list[str]:
 def test_end_to_end_and_again(asked_for: AskedFor, tmp_path: Path):
     asked, events, folder = asked_for(), list[Event](), tmp_path / "lab"
     report, where = ablate(asked, folder, ["dropout"], seeds=2, budget=None, observer=events.append)
-    assert where == folder and {file.name for file in folder.iterdir()} >= FILES
+    assert where == folder and {file.name for file in folder.iterdir()} == FILES | {LOCK}
     names = ["Default", "dropout 0", "dropout 0.05", "dropout 0.3"]
     assert [line.cell for line in report.lines if line.at == "the shared rate"] == names
     assert {line.cell for line in report.lines if line.at == "its best rate"} == set(names)

@@ -54,7 +54,7 @@ class Results:
     """The results of the experiment in a folder; a line is durable before the next run begins."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / RESULTS
+        self.folder, self._path = folder, folder / RESULTS
         self.found: dict[str, Result] = {}
         if self._path.is_file():
             for event in read_events(self._path):

@@ -7,7 +7,6 @@ shared rate, the other seeds, the probes, and last the best rate of each cell.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +43,10 @@ from rankwise.train.state import Progress
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
+
+
+WORK = "work"
+"""Folder of the run that is going on: its events and its one checkpoint."""
 
 
 class Laboratory:
@@ -129,7 +132,7 @@ class Laboratory:
     def _trained(self, run: Run, plan: Plan, result: Result) -> Result:
         settings = read_plan(plan, self.rows.prepared.corpus)
         own_peak = reset_peak_memory(settings.device)
-        with self._base.adapted(settings, plan) as model, _folder() as folder:
+        with self._base.adapted(settings, plan) as model, _emptied(self.results.folder / WORK) as folder:
             progress = self._train(model, settings, folder)
             result = replace(
                 result,
@@ -228,9 +231,10 @@ def _leaves_base_alone(settings: Settings) -> bool:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """For a run's events and its one checkpoint, of which nothing is kept."""
-    folder = Path(tempfile.mkdtemp(prefix="rankwise-experiment-"))
+def _emptied(folder: Path) -> Iterator[Path]:
+    """A folder for the block; of one that a killed process left, and of this one at the end, nothing stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     try:
         yield folder
     finally:
