@@ -13,6 +13,7 @@ import typer
 
 from rankwise.cli.options import AsJson, Overrides, RecipeFile
 from rankwise.cli.screen import Screen, answering, refuse, table
+from rankwise.cli.text import visible
 from rankwise.signals import Interrupted, stop_on_signals
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def ablation(
 def show_report(console: Console, report: Report, folder: Path) -> None:
     """What was seen, the table, and what to know of it."""
     for sentence in report.sentences():
-        console.print(sentence, soft_wrap=True)
+        console.print(visible(sentence), soft_wrap=True)
     heads, rows = report.table()
     shown = table(*heads)
     shown.title = f"{report.metric} on {report.scored_rows} held-out rows"
@@ -80,7 +81,7 @@ def show_report(console: Console, report: Report, folder: Path) -> None:
         shown.add_row(*row)
     console.print(shown)
     for sentence in (*report.facts(), *report.gaps()):
-        console.print(sentence, soft_wrap=True)
+        console.print(visible(sentence), soft_wrap=True)
     console.print(f"report: {folder / 'report.html'} (.md, .csv; every run in results.jsonl)", soft_wrap=True)
 
 

@@ -174,7 +174,8 @@ def design(bench: Bench, groups: Sequence[Group], seeds: int, rows: int | None, 
             "with --rows and --seeds if all would take too long"
         )
         raise PlanError(problems=[Problem("error", "speed-not-measured", "--budget", message)])
-    size, seconds = wanted, None
+    size = wanted
+    seconds: float | None = None
     if bench.measured is not None:
         for size in _sizes(wanted) if budget is not None else [wanted]:
             seconds = _total_seconds(bench, cells, rate, size)

@@ -225,9 +225,11 @@ class LoadedBase:
 
 
 def _leaves_base_alone(settings: Settings) -> bool:
-    """Not so a head that is trained whole, ranks that are pruned, and starts that write into the base's weights."""
+    """Not so a head that is trained whole, ranks that are pruned, wrappers around fused experts, and starts that write
+    into the base's weights."""
     start = settings.lora.init_lora_weights in CHANGE_BASE
-    return settings.task == "causal_lm" and settings.schedule is None and not start
+    plain = settings.schedule is None and not settings.lora.target_parameters and not start
+    return settings.task == "causal_lm" and plain
 
 
 @contextmanager
