@@ -12,7 +12,14 @@ import torch
 
 from rankwise.errors import AdapterError, PlanError
 from rankwise.facts import read_anatomy
-from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
+from rankwise.model.attach import (
+    LoraSettings,
+    attach_existing,
+    attach_new,
+    detach,
+    own_biases,
+    require_trainable,
+)
 from rankwise.model.load import load_base
 from rankwise.model.packing import Packing
 
@@ -117,3 +124,25 @@ def test_a_count_that_is_not_the_planned_says_what_is_trainable(base_of: BaseOf)
     require_trainable(model, q + experts)
     with pytest.raises(PlanError, match=rf"\(mlp.experts {experts:,}, self_attn.q_proj {q:,}\); nothing was trained"):
         require_trainable(model, q)
+
+
+@pytest.mark.parametrize("bias", ["none", "lora_only"])
+def test_an_adapter_taken_off_leaves_the_base_as_it_was(bias: str, base_of: BaseOf) -> None:
+    """To the bit; and the next adapter from one seed is the one that a fresh base would get."""
+    base, settings = load_base(base_of("qwen2"), "float32", "cpu"), replace(SETTINGS, target_modules=["q_proj"])
+    settings = replace(settings, bias=bias)
+    biases, before = own_biases(base), {name: p.clone() for name, p in base.named_parameters()}
+    assert biases
+    expected = logits(base)
+    adapted = attach_new(base, "base", settings, 7)
+    first = {name: p.detach().clone() for name, p in adapted.named_parameters() if p.requires_grad}
+    with torch.no_grad():
+        for p in adapted.parameters():
+            if p.requires_grad:
+                p.add_(0.1)
+    base = detach(adapted, biases)
+    assert [name for name, _ in base.named_parameters()] == list(before)
+    assert all(torch.equal(p, before[name]) and not p.requires_grad for name, p in base.named_parameters())
+    assert torch.equal(logits(base), expected)
+    again = {name: p for name, p in attach_new(base, "base", settings, 7).named_parameters() if p.requires_grad}
+    assert again.keys() == first.keys() and all(torch.equal(again[name], p) for name, p in first.items())

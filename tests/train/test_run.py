@@ -22,7 +22,8 @@ from rankwise.files import sha256_file
 from rankwise.plan import Capacity, Decision, Plan
 from rankwise.plan.adapted import adapted
 from rankwise.plan.memory import run_disk_bytes
-from rankwise.train.run import BaseFolder, Trained, execute
+from rankwise.train.run import Trained, execute
+from rankwise.train.settings import BaseFolder
 
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 VALUES: dict[str, object] = {

@@ -9,6 +9,7 @@ from rankwise.cli.chat import chat
 from rankwise.cli.check import check
 from rankwise.cli.demo import demo
 from rankwise.cli.evaluate import evaluate
+from rankwise.cli.experiment import experiment
 from rankwise.cli.init import init
 from rankwise.cli.models import models
 from rankwise.cli.plan import plan
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for verb in (demo, init, check, plan, train, evaluate):
     app.command()(verb)
+app.add_typer(experiment, name="experiment")
 app.add_typer(adapters, name="adapters")
 app.command()(chat)
 app.command()(serve)

@@ -198,6 +198,18 @@ def _contestant_end(event: Event) -> str:
     return f"{name}: {', '.join(told) or 'no score'} ({time_text(event['seconds'])})"
 
 
+def _experiment_plan(event: Event) -> str:
+    seconds = event["seconds"]
+    time = "an unknown time" if seconds is None else f"about {time_text(seconds)}"
+    told = f"{event['runs']} runs at most, {time}, {size_text(event['disk_bytes'])} of disk at a time"
+    return "\n".join([told, *(f"given up for the budget: {what}" for what in event["gave_up"])])
+
+
+def _experiment(event: Event) -> Advance:
+    count = f"{event['done']}/{event['of']} runs"
+    return Advance("experiment", event["done"], event["of"], count, {"cell": event["cell"]})
+
+
 _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "fetch": _fetch,
     "measure": _measure,
@@ -215,4 +227,6 @@ _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "contestant_begin": _contestant_begin,
     "contestant_progress": _contestant_progress,
     "contestant_end": _contestant_end,
+    "experiment_plan": _experiment_plan,
+    "experiment": _experiment,
 }

@@ -21,7 +21,7 @@ LEVEL = 0.05
 _DRAWS_AT_ONCE = 1 << 22
 
 _NAMES = {"base": "the base", "few_shot": "the few-shot base", "baseline": "the cheap baseline"}
-_METRICS = {
+METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
     "exact_match": "exact match",
@@ -115,7 +115,7 @@ def _standing(difference: Difference) -> int:
 def _sentence(name: str, scores: Mapping[str, float], difference: Difference) -> str:
     other = f"{_NAMES[name]} ({scores[name]:.3f})"
     adapter = f"the adapter ({scores['adapter']:.3f})"
-    metric = _METRICS[difference.metric]
+    metric = METRICS[difference.metric]
     low, high = difference.interval
     evidence = f"{difference.value:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, p = {_written(difference.p)}"
     if not difference.seen:

@@ -135,3 +135,25 @@ def _layer_of(parameter: str) -> str:
     """`self_attn.q_proj` of one of its matrices, or of its bias; wrappers around the same experts are one."""
     path = parameter.partition(".lora_")[0].replace(".base_layer", "").removesuffix(".bias")
     return ".".join(path.split(".")[-2:])
+
+
+Biases = Mapping[str, torch.Tensor]
+"""A base's own biases, by name."""
+
+
+def own_biases(model: PreTrainedModel) -> Biases:
+    """A copy of the biases that an adapter may train in place; so one that has been trained can be taken off again."""
+    return {name: p.detach().clone() for name, p in model.named_parameters() if name.endswith("bias")}
+
+
+@torch.no_grad()
+def detach(adapted: PeftModel, biases: Biases) -> PreTrainedModel:
+    """The base as it was before the adapter: its layers without matrices, and its own biases again.
+
+    Only for adapters that leave the base's weights alone: no start such as pissa, no head of its own.
+    """
+    base: PreTrainedModel = adapted.base_model.unload()
+    for name, parameter in base.named_parameters():
+        if name in biases:
+            parameter.copy_(biases[name])
+    return base.requires_grad_(False).eval()

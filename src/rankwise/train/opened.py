@@ -18,10 +18,20 @@ from rankwise.train.settings import BaseFolder, Settings
 
 def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
     """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
+    return attach_adapter(load_model(settings, base), settings, plan, base.name)
+
+
+def load_model(settings: Settings, base: BaseFolder) -> PreTrainedModel:
+    """The base as the plan keeps it, set up to be trained on, without an adapter."""
     torch.set_num_threads(settings.threads)
     model = load_planned(base, settings)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
+
+
+def attach_adapter(model: PreTrainedModel, settings: Settings, plan: Plan, base_name: str) -> PeftModel:
+    """The adapter that will be trained on a base that has none. PlanError unless what is trainable is as planned."""
     if settings.schedule is not None:
         lora = settings.lora
         targets = list(lora.target_modules)
@@ -29,7 +39,7 @@ def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
             model, targets, lora.lora_alpha, lora.lora_dropout, settings.schedule, settings.loop.seed
         )
     elif settings.adapter is None:
-        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed, settings.task)
+        adapted = attach_new(model, base_name, settings.lora, settings.loop.seed, settings.task)
     else:
         torch.manual_seed(settings.loop.seed)
         adapted = attach_existing(model, Path(settings.adapter), trainable=True)

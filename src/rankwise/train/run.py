@@ -115,3 +115,15 @@ def peak_memory_bytes(device: str) -> int:
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak_memory(device: str) -> bool:
+    """Let `peak_memory_bytes` count from here on; False where the system cannot, so that the peak is of all so far."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak of the resident set starts again
+    except OSError:
+        return False
+    return True
