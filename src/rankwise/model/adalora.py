@@ -50,7 +50,7 @@ def attach_adalora(
     adapted = get_peft_model(model, config)
     for module in adapted.modules():
         if type(module) is SVDLinear and is_dense(module.get_base_layer()):
-            module.forward = MethodType(_forward, module)
+            module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
     return adapted  # type: ignore[return-value]
 
 
@@ -73,8 +73,8 @@ class Allocator:
     """What AdaLoRA does beside the loss's gradient, and what it remembers from step to step."""
 
     def __init__(self, model: PeftModel, schedule: Schedule) -> None:
-        self._inner: Any = model.base_model.model
-        self._ranks: Any = model.base_model.rankallocator
+        tuner: Any = model.base_model
+        self._inner, self._ranks = tuner.model, tuner.rankallocator
         self._config: Any = model.peft_config[NAME]
         self._schedule = schedule
         self._layers: dict[str, Any] = {n: m for n, m in self._inner.named_modules() if isinstance(m, SVDLinear)}

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -85,7 +86,7 @@ def _ranks(settings: LoraSettings) -> dict[str, int]:
 def _require_reached(model: PeftModel, settings: LoraSettings) -> None:
     """PlanError unless PEFT put an adapter on all that was asked for and on nothing else: it rewrites the names of some
     mixtures of experts, and what then matches nothing it leaves frozen without a word."""
-    tuner = model.base_model
+    tuner: Any = model.base_model
     for what, asked, reached in (
         ("layers", settings.target_modules, tuner.targeted_module_names),
         ("experts", settings.target_parameters, tuner.targeted_parameter_names),
@@ -152,7 +153,8 @@ def detach(adapted: PeftModel, biases: Biases) -> PreTrainedModel:
 
     Only for adapters that leave the base's weights alone: no start such as pissa, no head of its own.
     """
-    base: PreTrainedModel = adapted.base_model.unload()
+    tuner: Any = adapted.base_model
+    base: PreTrainedModel = tuner.unload()
     for name, parameter in base.named_parameters():
         if name in biases:
             parameter.copy_(biases[name])

@@ -115,9 +115,10 @@ def fuse(model: nn.Module) -> int:
     """Give every eligible LoRA layer of `model` the fused forward; returns how many layers that are."""
     fused = 0
     for module in model.modules():
+        kind: type = type(module)
         eligible = (
             isinstance(module, LoraLayer)
-            and (type(module) is LoraLinear or type(module).__module__ == "peft.tuners.lora.bnb")
+            and (kind is LoraLinear or kind.__module__ == "peft.tuners.lora.bnb")
             and is_dense(module.get_base_layer())
             and all(isinstance(variant, DoraLinearVariant) for variant in module.lora_variant.values())
             and not any(module.lora_bias.values())

@@ -82,7 +82,7 @@ def check_layers(ledger: Ledger, anatomy: Anatomy) -> None:
         if outside:
             message = f"{', '.join(outside)} of {TARGETS}: in none of these layers; leave out one or the other"
             ledger.report("error", "target-outside-layers", ledger.asked.where(LAYERS), message)
-    layers = [*anatomy.targeted(names, layer_numbers(ledger.settled)), *experts]
+    layers: list[Layer] = [*anatomy.targeted(names, layer_numbers(ledger.settled)), *experts]
     for key in (RANKS, ALPHAS):
         patterns = ledger.settled[key]
         if _is_yours(ledger, key) and isinstance(patterns, dict) and layers:
@@ -130,7 +130,7 @@ def _check_patterns(
 
 def _of_nothing(pattern: str, layers: Sequence[Layer], anatomy: Anatomy) -> str:
     """What a pattern that matches no adapted layer was probably meant to be."""
-    every = [*(module for module in anatomy.modules if module.reachable), *anatomy.expert_parameters]
+    every: list[Layer] = [*(module for module in anatomy.modules if module.reachable), *anatomy.expert_parameters]
     elsewhere = [layer.path for layer in every if matches(pattern, layer.path)]
     if elsewhere:
         more = f" and {len(elsewhere) - SHOWN} more" if len(elsewhere) > SHOWN else ""

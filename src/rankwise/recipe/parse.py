@@ -304,7 +304,7 @@ def _inner_faults(key: str, node: Node, details: Sequence[ErrorDetails]) -> list
     if isinstance(node.value, list):
         inner = dict(enumerate(node.value))
     elif isinstance(node.value, dict) and holds_mapping(key):
-        inner = {**node.value}
+        inner = {name: item for name, item in node.value.items()}  # noqa: C416  (keys of another type)
     wrong: dict[int | str, ErrorDetails] = {}
     for detail in details:
         for part in detail["loc"][key.count(".") + 1 :]:

@@ -67,8 +67,9 @@ class Chooser:
         if self._sampling.top_logprobs is None:
             return Choice(token, None, ())
         logprobs = wide.log_softmax(0)
-        values, ids = logprobs.topk(self._sampling.top_logprobs) if self._sampling.top_logprobs else ([], [])
-        top = tuple(Likely(int(i), max(float(value), LEAST)) for i, value in zip(ids, values, strict=True))
+        values, ids = logprobs.topk(self._sampling.top_logprobs)
+        pairs = zip(ids.tolist(), values.tolist(), strict=True)
+        top = tuple(Likely(int(i), max(float(value), LEAST)) for i, value in pairs)
         return Choice(token, max(float(logprobs[token]), LEAST), top)
 
     def _draw(self, logits: torch.Tensor) -> int:

@@ -149,7 +149,7 @@ class Watch(TrainerCallback):
         self.metrics |= {name: float(logs[key]) for key, name in MEASURES.items() if logs.get(key) is not None}
         if "eval_loss" in logs:
             self.looked_at_step = state.global_step
-            told = {name: float(logs[key]) for key, name in MEASURES.items() if key in logs and key.startswith("eval_")}
+            told: dict[str, Any] = {name: float(logs[key]) for key, name in MEASURES.items() if key in logs and key.startswith("eval_")}
             self.log.write("preferences", {"step": state.global_step, "loss": float(logs["eval_loss"]), **told})
         elif "loss" in logs and "learning_rate" in logs:
             self._log_step(state.global_step, logs)
