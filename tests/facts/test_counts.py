@@ -124,7 +124,7 @@ KINDS = ("llama", "llama-biased", "qwen2", "qwen3", "gemma3", "phi3", "gpt2", "g
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data())
+@given(data=st.data())
 def test_ranks_by_patterns_in_some_layers(data, anatomy_of):
     """Any names, layer numbers and patterns: PEFT trains as many parameters as are counted."""
     from peft import LoraConfig
@@ -169,7 +169,7 @@ def test_lora_on_fused_experts(kind, anatomy_of):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.data())
+@given(data=st.data())
 def test_ranks_of_fused_experts_by_patterns(data, anatomy_of):
     from peft import LoraConfig
 

@@ -196,7 +196,7 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
     "nothing else supported yet": (
         "domain: financial\nobjective: ppo\ntracking: mlflow\n",
         [
-            'recipe.yaml:2: objective is the text "ppo"; expected sft, dpo, or grpo [unknown-value]',
+            'recipe.yaml:2: objective is the text "ppo"; expected sft, dpo, or grpo; did you mean dpo? [unknown-value]',
             'recipe.yaml:3: tracking is the text "mlflow"; expected null (nothing else is supported) [wrong-type]',
         ],
     ),

@@ -290,9 +290,9 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
         **{"init_lora_weights": "pissa", "revision": "main"},
     }
     made = draft(json.dumps(config, indent=1))
-    chosen = {"model": "org/base", "method": "dora", "task": "seq_cls", "lora.init_lora_weights": "pissa"}
+    chosen = {"model": "org/base", "method": "adalora", "task": "seq_cls", "lora.init_lora_weights": "pissa"}
     assert values(made) == chosen
-    carried = {"base_model_name_or_path", "use_dora", "task_type", "init_lora_weights"}
+    carried = {"base_model_name_or_path", "peft_type", "task_type", "init_lora_weights"}
     assert left(made).keys() == config.keys() - carried
 
 
@@ -339,6 +339,7 @@ def test_patterns_get_this_bases_names_and_expressions_stay(base_of: BaseOf) -> 
         ("lora_rank: 8\ninit_A: gaussian", "lora.init_lora_weights", "gaussian"),
         ("lora_rank: 8\ninit_B: zero", "lora.init_lora_weights", True),
         ("adapter: qlora", "method", "qlora"),
+        ("finetuning_type: lora\nstage: dpo", "objective", "dpo"),
         ("adapter: lora\nload_in_8bit: true", "quantization", "int8"),
         ("adapter: lora\npeft_use_dora: true", "method", "dora"),
         ("finetuning_type: lora\nquantization_bit: 4", "quantization", "nf4"),
@@ -389,7 +390,7 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
         ("adapter: lora\ndatasets:\n- path: a.jsonl\n  split: test", "datasets.split", "f.yml:4", "no splits"),
         ("adapter: lora\ndatasets:\n- a.jsonl", "datasets", "f.yml:3", "expected path"),
         ("finetuning_type: full", "finetuning_type", "f.yml:1", "cannot run full"),
-        ("finetuning_type: lora\nstage: dpo", "stage", "f.yml:2", "answers alone"),
+        ("finetuning_type: lora\nstage: kto", "stage", "f.yml:2", "sft, dpo and grpo"),
         ("finetuning_type: lora\nquantization_bit: 3", "quantization_bit", "f.yml:2", "4 or 8 bits"),
         ("finetuning_type: lora\nuse_dora: maybe", "use_dora", "f.yml:2", "true or false"),
         ("lora_rank: 8\ninit_A: orthogonal", "init_A", "f.yml:2", "uniform or gaussian"),

@@ -123,9 +123,9 @@ def unknown_key(section: str, name: str, holds_mapping: bool = False) -> str:
     if meant is None:
         return f"{got}. {listing}"
     if meant.rsplit(".", 1)[-1] == name:
-        home = meant.rpartition(".")[0]
-        belongs = f"it belongs under {home}, as {meant}" if home else "it belongs at the top level"
-        return f"{got}; {belongs}. {listing}"
+        homes = [key for key in LEAVES if "." in key and key.rpartition(".")[2] == name] or [meant]
+        places = [f"under {key.rpartition('.')[0]}, as {key}" if "." in key else "at the top level" for key in homes]
+        return f"{got}; it belongs {', or '.join(places)}. {listing}"
     return f"{got}; did you mean {meant}? {listing}"
 
 

@@ -106,7 +106,7 @@ def _task(work: Translation, key: str, node: Node) -> None:
 
 
 def _stage(work: Translation, key: str, node: Node) -> None:
-    work.offer("objective", node.plain(), key, node, otherwise=why_not("rl"))
+    work.offer("objective", node.plain(), key, node, otherwise="objectives here are sft, dpo and grpo")
 
 
 # -- rows

@@ -149,7 +149,9 @@ class Watch(TrainerCallback):
         self.metrics |= {name: float(logs[key]) for key, name in MEASURES.items() if logs.get(key) is not None}
         if "eval_loss" in logs:
             self.looked_at_step = state.global_step
-            told: dict[str, Any] = {name: float(logs[key]) for key, name in MEASURES.items() if key in logs and key.startswith("eval_")}
+            told: dict[str, Any] = {
+                name: float(logs[key]) for key, name in MEASURES.items() if key in logs and key.startswith("eval_")
+            }
             self.log.write("preferences", {"step": state.global_step, "loss": float(logs["eval_loss"]), **told})
         elif "loss" in logs and "learning_rate" in logs:
             self._log_step(state.global_step, logs)
@@ -173,7 +175,7 @@ class Watch(TrainerCallback):
         new = max(0.0, tokens - self._tokens)
         self.progress = replace(now, tokens=now.tokens + int(new))
         self._tokens, self._logged = tokens, self.progress
-        told = {name: self.metrics[name] for name in ("reward", "accuracy") if name in self.metrics}
+        told: dict[str, Any] = {name: self.metrics[name] for name in ("reward", "accuracy") if name in self.metrics}
         self.log.write(
             "step",
             {
