@@ -65,6 +65,9 @@ def make_base(folder: Path, architecture: str) -> Path:
     torch.manual_seed(0)
     model = {
         "llama": lambda: LlamaForCausalLM(LlamaConfig(**common, tie_word_embeddings=True)),
+        "llama-64": lambda: LlamaForCausalLM(  # widths that 4-bit blocks divide
+            LlamaConfig(**{**common, "hidden_size": 64, "intermediate_size": 128})
+        ),
         "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**common)),  # biases on q, k, v
         "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**common, head_dim=16)),  # norms on q, k
         "gemma3": lambda: Gemma3ForCausalLM(  # two kinds of layers, its own score scale

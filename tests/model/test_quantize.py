@@ -103,7 +103,7 @@ def test_gradients_are_those_of_the_dequantised_base_before_and_after_an_evaluat
 
 @pytest.mark.parametrize("dora", [False, True])
 def test_plain_peft_gives_the_same_logits_on_a_4_bit_base(dora: bool, base_of: BaseOf, tmp_path: Path) -> None:
-    base = base_of("llama")
+    base = base_of("llama-64")
     ours = attach_new(load_base(base, "float32", "cpu", "nf4"), "tiny", replace(SETTINGS, use_dora=dora), 0)
     ours.save_pretrained(str(tmp_path), save_embedding_layers=False)
     config = BitsAndBytesConfig(

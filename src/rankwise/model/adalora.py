@@ -48,6 +48,9 @@ def attach_adalora(
         total_step=schedule.total_step,
     )
     adapted = get_peft_model(model, config)
+    for name, parameter in adapted.named_parameters():
+        if ".ranknum." in name:  # counts ranks; on a bfloat16 base PEFT makes it anew, and trainable
+            parameter.requires_grad_(False)
     for module in adapted.modules():
         if type(module) is SVDLinear and is_dense(module.get_base_layer()):
             module.forward = MethodType(_forward, module)  # type: ignore[method-assign]

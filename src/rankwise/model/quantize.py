@@ -9,6 +9,7 @@ backward, with an adapter and without.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from types import MethodType
 from typing import Any
 
@@ -63,13 +64,25 @@ def dense_weight(layer: Any, dtype: torch.dtype) -> torch.Tensor:
 
     weight = layer.weight
     if type(layer).__name__ == "Linear4bit":
-        return functional.dequantize_4bit(weight.data, weight.quant_state).to(dtype)
+        state = copy(weight.quant_state)
+        # Its CPU kernel takes blocks row by row, and reads rows that end within a block wrongly.
+        shape = state.shape
+        state.shape = torch.Size([shape.numel() // state.blocksize, state.blocksize])
+        return functional.dequantize_4bit(weight.data, state).view(shape).to(dtype)
     return functional.int8_vectorwise_dequant(weight.CB, weight.SCB).to(dtype)
 
 
 def use_dense_products(model: nn.Module) -> int:
     """Give every quantised layer of `model` the product with its dequantised weight; returns how many there are."""
     found = [module for module in model.modules() if is_quantized(module)]
+    for name, module in model.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if is_quantized(module) and state is not None and state.shape.numel() % state.blocksize:
+            rows, columns = state.shape
+            raise BaseError(
+                f"{name}: {rows} x {columns} weights cannot be kept in 4 bits, which takes blocks of "
+                f"{state.blocksize}; take quantization: int8 or none"
+            )
     for module in found:
         module.forward = MethodType(_dense_forward, module)
     return len(found)

@@ -148,5 +148,7 @@ def _settle_config(file: Path, made: PeftConfig) -> None:
     if config.get("modules_to_save"):
         config["modules_to_save"] = sorted(set(config["modules_to_save"]))  # PEFT names a head again when it loads it
     for key in ("rank_pattern", "alpha_pattern"):
-        config[key] = {pattern: config[key][pattern] for pattern in getattr(made, key) or ()}
+        trained, written = getattr(made, key) or {}, config.get(key) or {}
+        if trained.keys() == written.keys():  # AdaLoRA's are made from what was left of each layer
+            config[key] = {pattern: written[pattern] for pattern in trained}
     write_json(file, config)
