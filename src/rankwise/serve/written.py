@@ -36,12 +36,13 @@ class Written:
 
     def end(self) -> str:
         """The rest, once no token will follow."""
+        last = ""
         if not self.stopped:
             before = max(0, self._done - CONTEXT)
             known = self._decode(self._ids[before : self._done])
-            self._take(self._decode(self._ids[before:])[len(known) :])
-        rest, self._told = self._text[self._told :], len(self._text)
-        return rest
+            last = self._take(self._decode(self._ids[before:])[len(known) :])
+        held, self._told = self._text[self._told :], len(self._text)
+        return last + held
 
     def _take(self, new: str) -> str:
         """Append, look for stop strings where they may end in what is new, and tell all but what may begin one."""
