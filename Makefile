@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # The bases that tests use, kept between runs and fetched once.
 TEST_HOME := .cache/rankwise
 
-.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed clean
+.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed evidence-serving clean
 
 install: $(INSTALLED)
 
@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankwise needs Python 3.11 or later; PYTHON=python3.12 make chooses one")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,rl]' -c constraints.txt
 	@touch $@
 
 demo: install
@@ -55,8 +55,13 @@ evidence-speed: install $(PEER)/.installed
 $(PEER)/.installed: constraints.txt
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets -c constraints.txt
+	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets bitsandbytes -c constraints.txt
 	@touch $@
+
+# Serving beside generate and PEFT, and under load, on the embedded base, with nothing else running.
+evidence-serving: install
+	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/serving_load.py
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

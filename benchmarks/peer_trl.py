@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 R, LORA_ALPHA = 16, 32
@@ -57,7 +57,16 @@ class Recorder(TrainerCallback):
 
 def make_trainer(options: argparse.Namespace, rows: list[dict[str, Any]], recorder: Recorder) -> SFTTrainer:
     tokenizer = AutoTokenizer.from_pretrained(options.model)
-    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype))
+    dtype = getattr(torch, options.dtype)
+    kept = None
+    if options.quantization == "nf4":
+        kept = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype, quantization_config=kept)
     config = SFTConfig(
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=options.batch,
@@ -107,6 +116,7 @@ def main() -> None:
     parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--quantization", choices=["none", "nf4"], default="none")
     parser.add_argument("--max-length", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -367,7 +367,7 @@ def fail_saves(folder: Path) -> Counted:
     """Fail, and die, at every call of a save: of a new step, and of a step that is there already."""
     counted = Counted()
     model = torch.nn.Linear(16, 16)
-    optimizer = make_optimizer(model.parameters(), OPTIM)
+    optimizer = make_optimizer(dict(model.named_parameters()), OPTIM)
     model(torch.ones(1, 16)).sum().backward()
     optimizer.step()
 

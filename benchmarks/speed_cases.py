@@ -24,6 +24,8 @@ class Case:
     """Before the text of text/label rows; `{labels}` becomes all of the set's labels."""
     rounds: int
     steps: int
+    quantization: str = "none"
+    """Of both sides' base."""
 
 
 CASES = {
@@ -32,6 +34,7 @@ CASES = {
     "c": Case("banking77, its 77 labels in the prompt", "banking77", BANKING, rounds=1, steps=3),
     "d-pubmedqa": Case("pubmedqa, long questions", "pubmedqa", None, rounds=1, steps=2),
     "d-cuad": Case("legal_cuad_clauses, rows of very different length", "legal_cuad_clauses", CLAUSES, 1, 3),
+    "e-qlora": Case("bundled financial extraction, base in NF4", None, None, 1, 2, quantization="nf4"),
 }
 
 

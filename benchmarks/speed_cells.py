@@ -33,6 +33,7 @@ class Cell:
     r: int = 16
     batch: int = 0
     """Of the peer: rows of one forward pass."""
+    quantization: str = "none"
 
 
 def micro_batch(rows: int, longest: int, most_tokens: int) -> int:
@@ -86,10 +87,11 @@ class Cells:
             command.append("--render")
         elif cell.side == "peer":
             command += ["--steps", str(cell.steps), "--batch", str(cell.batch), "--dtype", cell.dtype]
-            command += ["--accumulate", str(cell.rows // cell.batch)]
+            command += ["--accumulate", str(cell.rows // cell.batch), "--quantization", cell.quantization]
         else:
             command += ["--rows", str(cell.rows), "--dtype", cell.dtype, "--r", str(cell.r)]
-            command += ["--steps", str(cell.steps)] if cell.side == "ours" else []
+            if cell.side == "ours":
+                command += ["--steps", str(cell.steps), "--quantization", cell.quantization]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
         if not own:
             environment.pop("PYTHONPATH", None)  # of another environment's packages

@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], required=True)
     parser.add_argument("--r", type=int, default=16)
+    parser.add_argument("--quantization", choices=["none", "nf4", "int8"], default="none")
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -56,7 +57,7 @@ def main() -> None:
     if len(rows) < options.steps * options.rows:
         sys.exit(f"{options.rendered}: {len(rows)} rows, expected steps x rows = {options.steps * options.rows}")
     torch.set_num_threads(read_machine().usable_cores)
-    base = load_base(options.base, options.dtype, "cpu")
+    base = load_base(options.base, options.dtype, "cpu", options.quantization)
     targets = list(read_anatomy(options.base).resolve_targets("all-linear").modules)
     lora = LoraSettings(options.r, 2.0 * options.r, 0.0, targets, "none", False, True)
     model = attach_new(base, options.base.name, lora, options.seed)

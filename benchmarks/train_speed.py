@@ -102,7 +102,11 @@ def run_case(name: str, options: argparse.Namespace, base: Path, cells: Cells, w
             for side in ("peer", "ours", "bound"):
                 if side == "peer" and not with_peer:
                     continue
-                cell = Cell(name, side, dtype, number, steps, rows, batch=batch if side == "peer" else 0)
+                cell = Cell(
+                    *(name, side, dtype, number, steps, rows),
+                    batch=batch if side == "peer" else 0,
+                    quantization="none" if side == "bound" else case.quantization,
+                )
                 result = cells.run(cell, asked if side == "peer" else rendered)
                 if result.get("digest", ids["digest"]) != ids["digest"]:
                     sys.exit(f"{name}: the peer trained on other ids than it had shown; nothing can be compared")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -86,3 +86,66 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
+
+
+ENCODERS = {
+    "bert": ("BertModel", "BertConfig"),
+    "bert-masked": ("BertForMaskedLM", "BertConfig"),
+    "bert-classifier": ("BertForSequenceClassification", "BertConfig"),
+    "roberta": ("RobertaModel", "RobertaConfig"),
+    "distilbert": ("DistilBertModel", "DistilBertConfig"),
+}
+"""Kind -> architecture and config class; two layers, 32 wide."""
+
+
+def make_encoder(folder: Path, kind: str) -> Path:
+    """A random encoder whose tokens matter, with biases, and a tokenizer that begins a text with [CLS] and ends it
+    with [SEP]."""
+    import torch
+    import transformers as tf
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["[CLS]", "[PAD]", "[SEP]"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(WORDS.splitlines(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 0), ("[SEP]", 2)]
+    )
+    fast = tf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token="[CLS]", pad_token="[PAD]", sep_token="[SEP]"
+    )
+    architecture, config = ENCODERS[kind]
+    sizes = (
+        {"dim": 32, "hidden_dim": 48, "n_layers": 2, "n_heads": 4}
+        if kind == "distilbert"
+        else {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    )
+    ends = {"vocab_size": len(fast), "max_position_embeddings": 128, "pad_token_id": 1, "initializer_range": 0.2}
+    torch.manual_seed(0)
+    model = getattr(tf, architecture)(getattr(tf, config)(**sizes, **ends))
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("bias"):
+                p.normal_(std=0.1)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny encoder by kind, each made once."""
+    made: dict[str, Path] = {}
+
+    def get(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = make_encoder(tmp_path_factory.mktemp("encoders") / f"tiny-{kind}", kind)
+        return made[kind]
+
+    return get

@@ -28,7 +28,7 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-TORCH_ROOMS = {"model", "evaluate", "train", "selftest"}
+TORCH_ROOMS = {"model", "evaluate", "train", "selftest", "serve"}
 """Where torch may be imported at module level; all else is light, and imports these inside functions."""
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 SLOW = {"sklearn", "scipy", "polars", "datasets", "datasketch", "sqlalchemy", "matplotlib", "pandas", "rouge_score"}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rankwise import catalog
 from rankwise.data.inspect import Inspection
@@ -39,6 +39,8 @@ from rankwise.runs import resume as resume
 from rankwise.runs import train as train
 
 if TYPE_CHECKING:
+    from uvicorn import Server
+
     from rankwise.evaluate.run import Evaluation
     from rankwise.model.open import OpenAdapter
     from rankwise.selftest.report import SelfTest
@@ -141,7 +143,8 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     from rankwise.evaluate.run import Contest
     from rankwise.evaluate.task import Task
 
-    task = Task(record.task.labels, record.task.assistant_turns, record.task.scorer)
+    asked_for = record.task
+    task = Task(asked_for.labels, asked_for.assistant_turns, asked_for.scorer, asked_for.task == "seq_cls")
     rows = as_trained(rows, record, opened.renderer)
     result = Contest(opened, task, record.data.seed, observer).run(rows)
     if data is None and (folder.parent / "plan.json").is_file():
@@ -187,6 +190,12 @@ class Conversation:
     def __init__(self, target: str, observer: Observer) -> None:
         folder = catalog.locate_adapter(target)
         self.record = _record(folder)
+        if self.record.task.task == "seq_cls":
+            message = (
+                "this adapter and its head only label texts, and its base says nothing beside them; score it with: "
+                f"rankwise evaluate {target}"
+            )
+            raise AdapterError(problems=[Problem("error", "adapter-of-classifier", str(folder), message)])
         self._opened = _open(folder, self.record, observer)
 
     def ask(self, text: str) -> dict[str, Reply]:
@@ -209,6 +218,39 @@ class Conversation:
 def chat(target: str, observer: Observer = ignore) -> Conversation:
     """Load an adapter and its base for questions."""
     return Conversation(target, observer)
+
+
+def serve(
+    model: str = "smollm2-135m", host: str = "127.0.0.1", port: int = 8000, observer: Observer = ignore
+) -> Server:
+    """The HTTP server over a base and every adapter trained on it, loaded and ready to `run()`.
+
+    With API keys (`new_api_key`) it may listen anywhere; without, on loopback alone: RunError.
+    """
+    from rankwise.serve.auth import read_keys, require_safe
+    from rankwise.serve.plans import Plans
+
+    keys = read_keys()
+    require_safe(host, keys)
+    located = locate_base(model, Path.cwd())
+    base = fetch_base(located, observer)
+    import torch
+
+    from rankwise.serve.server import make_server, serving_dtype
+    from rankwise.serve.service import Service
+
+    machine = read_machine()
+    torch.set_num_threads(machine.usable_cores)
+    service = Service(base, located.name, serving_dtype(base, machine), machine.device)
+    plans = Plans(str(base), lambda asked: plan(asked).as_json(), lambda asked: check(asked).as_json())
+    return make_server(service, plans, keys, host, port)
+
+
+def new_api_key(scope: Literal["chat", "admin"]) -> str:
+    """A key for the server, told once; RANKWISE_HOME keeps its digest. From then on every request needs a key."""
+    from rankwise.serve.auth import new_key
+
+    return new_key(scope)
 
 
 def selftest(model: str = "smollm2-135m", observer: Observer = ignore) -> SelfTest:

@@ -64,6 +64,10 @@ def rehearse(plan: Plan, prepared: Prepared, observer: Observer) -> Rehearsal:
 
     Raises PlanError with the reason if the run could not even be rehearsed: it would not have ended better.
     """
+    if plan["objective"] != "sft":
+        raise PlanError(
+            f"only supervised steps can be rehearsed, and objective is {plan['objective']}; plan without --measure"
+        )
     observer({"event": "measure", "time": time.time(), "stage": "a rehearsal of this run, about a minute"})
     with tempfile.TemporaryDirectory(prefix="rankwise-rehearsal-") as folder:
         write_json(Path(folder) / "plan.json", plan.as_json())

@@ -17,7 +17,7 @@ from typing import Any
 
 from rankwise import catalog
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
-from rankwise.data.render import Renderer
+from rankwise.data.plain import make_renderer
 from rankwise.errors import Problem, RankwiseError, RunError, raise_if_errors
 from rankwise.events import Observer, ignore
 from rankwise.facts import (
@@ -36,6 +36,7 @@ from rankwise.measure import known_rehearsal, measure_speed
 from rankwise.plan import Plan, Prepared, advise, prepare
 from rankwise.plan.measured import with_rehearsal
 from rankwise.plan.memory import run_disk_bytes
+from rankwise.plan.objective import require_trl
 from rankwise.plan.preflight import preflight
 from rankwise.plan.rehearsal import score
 from rankwise.recipe import Asked
@@ -68,7 +69,8 @@ class Trained:
     tokens_per_second: float
     peak_memory_bytes: int
     held_out: Mapping[str, Any]
-    """Of the weights kept: loss in nats and bits per supervised token, and the step they are from."""
+    """Of the weights kept: loss in nats, and in bits, per supervised token or, of a classifier, per row; and the step
+    they are from."""
     entry: catalog.Entry
     prediction: Mapping[str, Any] | None = None
     """What came of the plan's rehearsal; None if there was none, or the run did not go through in one go."""
@@ -135,7 +137,7 @@ def _killed_at_its_start(run: Path) -> bool:
 
 def _with_overrides(asked: Asked) -> str:
     """The recipe as written, and below it the overrides it was run with, as comments."""
-    overrides = [where for where in asked.lines.values() if where.startswith("--set")]
+    overrides = [where for where in dict.fromkeys(asked.lines.values()) if where.startswith("--set")]
     comments = [f"# {line}" for where in overrides for line in where.splitlines()]
     return "\n".join([asked.text.removesuffix("\n"), *comments, ""]) if comments else asked.text
 
@@ -145,13 +147,15 @@ def resume(run: Path, observer: Observer = ignore) -> Trained:
     made, request, recorded = _begun(run)
     if (run / "result.json").is_file():
         return _finished(run)
+    require_trl(str(made["objective"]), str(run))
     with _at_work(run, made):
         if (run / "result.json").is_file():
             return _finished(run)  # by another process, since
         clear_drafts(run, RUN_FILES.__contains__)
         located = locate_base(str(made["model"]), Path.cwd())
         path = fetch_base(located, observer)
-        corpus = build_corpus(request, Renderer(path), read_anatomy(path, located.name).max_length)
+        anatomy = read_anatomy(path, located.name)
+        corpus = build_corpus(request, make_renderer(path, anatomy.kind), anatomy.max_length)
         changed = [part for part, digest in _digests(made, corpus, path).items() if recorded.get(part) != digest]
         if changed:
             raise RunError(
@@ -230,7 +234,8 @@ def _execute(
     run: Path, made: Plan, located: Located, base: Path, corpus: Corpus, observer: Observer, resume: bool
 ) -> Trained:
     identity = identify_base(base)
-    from rankwise.train.run import BaseFolder, execute  # torch begins here
+    from rankwise.train.run import execute  # torch begins here
+    from rankwise.train.settings import BaseFolder
 
     began = time.perf_counter()
 
@@ -251,7 +256,8 @@ def _execute(
         "peak_memory_bytes": done.peak_memory_bytes,
         "held_out": {
             "loss": progress.best_loss,
-            "bits_per_token": record.metrics["held_out_bits_per_token"],
+            **_bits(record.metrics),
+            **done.finished.metrics,
             "step": progress.best_step,
             "ended": done.finished.reason,
         },
@@ -263,6 +269,12 @@ def _execute(
         result["prediction"] = score(made.prediction, wall, done.peak_memory_bytes)
     write_json(run / "result.json", result)
     return Trained(run=run, adapter=done.adapter, entry=entry, **result)  # type: ignore[arg-type]
+
+
+def _bits(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """`bits_per_token`, or of a classifier `bits_per_row`."""
+    own = "held_out_bits_"
+    return {f"bits_{key.removeprefix(own)}": value for key, value in metrics.items() if key.startswith(own)}
 
 
 def _finished(run: Path) -> Trained:

@@ -16,7 +16,12 @@ FROZEN = {
     ],
     "train": ["[RECIPE]", "--output", "--resume", "--set", "--json"],
     "evaluate": ["ADAPTER|RUN", "--data", "--json"],
+    "experiment ablation": [
+        *("RECIPE", "--budget", "--seeds", "--rows", "--full", "--targets", "--layers", "--alpha", "--dropout"),
+        *("--doctrines", "--output", "--set", "--json"),
+    ],
     "chat": ["ADAPTER", "--prompt", "--json"],
+    "serve": ["[MODEL]", "--host", "--port", "--new-key"],
     "adapters list": ["--json"],
     "adapters show": ["ADAPTER", "--json"],
     "adapters verify": ["ADAPTER", "--json"],

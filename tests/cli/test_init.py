@@ -102,18 +102,43 @@ def test_a_relative_base_is_looked_for_beside_the_recipe(cli, tiny_base: Path, t
     assert (result.code, result.codes) == (2, ["unknown-base"])
 
 
-def test_an_encoder_is_refused_as_long_as_none_can_be_trained(cli, tmp_path: Path):
+ENCODER = (
+    '{"architectures": ["BertModel"], "model_type": "bert", "hidden_size": 32, "num_hidden_layers": 1, '
+    '"num_attention_heads": 2, "intermediate_size": 48, "vocab_size": 64, "max_position_embeddings": 64}'
+)
+
+
+def test_an_encoder_gets_the_task_and_the_layers_of_its_kind(cli, tmp_path: Path):
     (tmp_path / "encoder").mkdir()
-    (tmp_path / "encoder" / "config.json").write_text(
-        '{"architectures": ["BertModel"], "model_type": "bert", "hidden_size": 32, "num_hidden_layers": 1, '
-        '"num_attention_heads": 2, "intermediate_size": 48, "vocab_size": 64, "max_position_embeddings": 64}'
-    )
+    (tmp_path / "encoder" / "config.json").write_text(ENCODER)
     result = cli("init", "--preset", "sentiment", "--model", "./encoder", "--json", cwd=tmp_path)
-    assert (result.code, result.codes) == (2, ["base-not-trainable"])
+    assert (result.code, result.codes) == (0, [])
+    assert "task: seq_cls  # a text gets one of a few labels" in result.json["recipe"]
+    assert "target_modules: [query, value, key, attention.output.dense]" in result.json["recipe"]
     (tmp_path / "guide.yaml").write_text("lora_rank: 4\napply_to: [attn.q_proj]\n")
     result = cli("init", "--from", "guide.yaml", "--model", "./encoder", "--json", cwd=tmp_path)
-    assert (result.code, result.codes) == (0, ["base-not-trainable"])
+    assert (result.code, result.codes) == (0, [])
     assert "target_modules: [query]" in result.json["recipe"]
+
+
+def test_a_preset_for_another_task_leaves_the_task_out(cli, tiny_base: Path, tmp_path: Path):
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text(ENCODER)
+    for preset, model in (("text-generation", "./encoder"), ("sentiment", str(tiny_base))):
+        result = cli("init", "--preset", preset, "--model", model, "--json", cwd=tmp_path)
+        assert result.code == 0
+        assert [item["key"] for item in result.json["not_carried"]] == ["task"]
+        assert "\ntask: auto" in result.json["recipe"]
+
+
+def test_an_encoder_decoder_is_refused_as_long_as_none_can_be_trained(cli, tmp_path: Path):
+    (tmp_path / "t5").mkdir()
+    (tmp_path / "t5" / "config.json").write_text(
+        '{"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "is_encoder_decoder": true, '
+        '"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 1, "num_heads": 2, "vocab_size": 64}'
+    )
+    result = cli("init", "--preset", "question-answering", "--model", "./t5", "--json", cwd=tmp_path)
+    assert (result.code, result.codes) == (2, ["base-not-trainable"])
 
 
 def test_the_list_has_domains_and_presets(cli, tmp_path: Path):

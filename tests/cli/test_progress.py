@@ -28,6 +28,7 @@ EVENTS = [
     {"event": "train_begin", "steps": 50, "step": 0, "rows": 40},
     STEP,
     {"event": "held_out", "step": 5, "loss": 0.6, "bits_per_token": 0.866, "best": True, "rows": 10},
+    {"event": "held_out", "step": 6, "loss": 0.5, "bits_per_row": 0.721, "best": True, "rows": 10},
     {"event": "checkpoint", "step": 5, "path": "step-5"},
     {"event": "checkpoint_damaged", "path": "step-7", "reason": "state.json is missing"},
     {"event": "resume", "checkpoint": None, "damaged": 1},
@@ -35,6 +36,8 @@ EVENTS = [
     {"event": "rollback", "step": 6, "to": 4, "reason": "the loss is nan", "rollbacks": 1, "of": 3},
     {"event": "stopped", "step": 7, "signal": 15},
     {"event": "train_end", "reason": "no improvement"},
+    {"event": "experiment_plan", "runs": 42, "seconds": 1500.0, "disk_bytes": 9_000_000, "gave_up": ["seeds: 2 of 3"]},
+    {"event": "experiment", "done": 21, "of": 42, "cell": "Query-Only | 0.001 | seed 0 | 1"},
     {"event": "contestant_begin", "contestant": "few_shot", "rows": 10},
     {"event": "contestant_progress", "contestant": "few_shot", "done": 4, "rows": 10},
     {
@@ -59,7 +62,9 @@ def watched(events: list[dict], terminal: bool) -> str:
 def test_every_event_can_be_watched(terminal: bool):
     shown = watched(EVENTS, terminal)
     for told in (
-        *("loss 1.250", "812 tokens/s", "1:15 left", "0.866 bits/token", "few-shot base: accuracy 0.500"),
+        *("loss 1.250", "812 tokens/s", "1:15 left", "0.866 bits/token", "0.721 bits/row"),
+        "few-shot base: accuracy 0.500",
+        *("42 runs at most, about 25:00, 9 MB of disk", "given up for the budget: seeds: 2 of 3", "Query-Only"),
         "checkpoint step-7 is damaged and passed over: state.json is missing",
         *("starting over", "the loss is nan", "rolled back to step 4 (1 of at most 3 times)"),
     ):

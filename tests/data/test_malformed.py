@@ -233,7 +233,7 @@ CASES = [
         "d.jsonl",
         '{"q": "a", "a": "b"}\n{"q": "a", "a": "b"}\n',
         [
-            'd.jsonl:1: error: keys "q", "a" are of no known format; expected one of: "text", "label" (text/label); "instruction", "output" (Alpaca); "prompt", "completion" (prompt/completion); "messages" (chat); "conversations" (ShareGPT chat) [unknown-format]'
+            'd.jsonl:1: error: keys "q", "a" are of no known format; expected one of: "text", "label" (text/label); "instruction", "output" (Alpaca); "prompt", "completion" (prompt/completion); "messages" (chat); "conversations" (ShareGPT chat); "chosen", "rejected" (preference) [unknown-format]'
         ],
     ),
     Case(

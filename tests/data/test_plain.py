@@ -35,6 +35,12 @@ def test_an_encoder_reads_the_text_and_answers_once(folder: Path) -> None:
     shown = PlainRenderer(folder, "encoder").render(ROW)
     assert [*shown.ids] == [WORDS[word] for word in ("[CLS]", "pay", "the", "rent", "[SEP]")]
     assert shown.supervised == (False, False, False, False, True)
+    assert shown.label == "low"
+
+
+def test_a_preview_shows_the_label_beside_the_text(folder: Path) -> None:
+    renderer = PlainRenderer(folder, "encoder")
+    assert renderer.preview(renderer.render(ROW)) == [("[CLS] pay the rent [SEP]", False), ("low", True)]
 
 
 def test_an_encoder_decoder_writes_the_answer(folder: Path) -> None:

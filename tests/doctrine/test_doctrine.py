@@ -27,7 +27,7 @@ from rankwise.errors import RecipeError
 from rankwise.recipe.schema import Recipe
 
 LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-NOT_YET = {"method", "quantization", "lora.rank_per_expert"}
+NOT_YET = {"method", "quantization"}
 """Keys for which a doctrine may give a value that the recipe does not accept yet."""
 
 

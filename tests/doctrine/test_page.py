@@ -71,8 +71,11 @@ def test_a_values_cells_and_their_conflict() -> None:
 
 
 def test_experts_are_shown_on_the_mixture_alone() -> None:
-    _, row = rows_of("### `lora.rank_per_expert`")
-    assert row[2:5] == [SILENT, SILENT, "8"]
+    _, *rows = rows_of("### `lora.rank_per_expert`")
+    assert {row[0]: row[2:5] for row in rows} == {
+        "`without-regret`": [SILENT, SILENT, "8"],  # of 64
+        "`peft-defaults`": [SILENT, SILENT, "1"],  # of 8
+    }
 
 
 def test_values_of_a_doctrine_follow_from_its_own() -> None:

@@ -157,7 +157,7 @@ def test_no_answer_is_generated_beyond_the_context(model: Any, tiny_base: Path, 
     def generated(max_length: int) -> dict[int, int]:
         opened = OpenAdapter(model, renderer, AdapterFacts(tmp_path, "", {}, None, {}, {}), max_length, ())
         contest = Contest(opened, Task((), "all"), 0, lambda event: None)
-        return {i: len(answer.ids) for i, answer in contest._generated(rendered, range(4), lambda rows: None)}
+        return {i: len(answer.ids) for i, answer in contest.judge._generated(rendered, range(4), lambda rows: None)}
 
     free, within = generated(2048), generated(limit)
     assert rendered[1].prompt + free[1] > limit == rendered[1].prompt + within[1]

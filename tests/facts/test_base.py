@@ -166,6 +166,8 @@ def test_a_nested_text_config_is_used(tiny, tmp_path):
 def test_limits_of_length(tiny, tmp_path):
     assert read_anatomy(tiny("llama")).max_length == 2048
     assert read_anatomy(tiny("gpt2")).max_length == 1024
+    assert read_anatomy(tiny("bert")).max_length == 512
+    assert read_anatomy(tiny("roberta")).max_length == 512 - 2  # counted from after the padding token's id, 1
     folder = edited(tiny("llama"), tmp_path, lambda c: {k: v for k, v in c.items() if k != "max_position_embeddings"})
     assert read_anatomy(folder).max_length == NO_LIMIT
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from rankwise.errors import BaseError
-from rankwise.facts import Anatomy, as_classifier, read_anatomy
+from rankwise.facts import Anatomy, as_classifier, read_anatomy, require_body
+from rankwise.facts.classifier import head_shapes
 from rankwise.facts.counts import trainable_parameters
 
 from .conftest import TINY
@@ -86,3 +87,45 @@ def test_a_config_that_names_no_architecture_is_refused(tiny: Callable[[str], Pa
     file.write_text(json.dumps({**json.loads(file.read_text()), "architectures": None}))
     with pytest.raises(BaseError, match="name one there"):
         as_classifier(read_anatomy(tmp_path / "base"), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("bert", {"classifier.weight": (LABELS, 32), "classifier.bias": (LABELS,)}),
+        (
+            "roberta",
+            {
+                **{"classifier.dense.weight": (32, 32), "classifier.dense.bias": (32,)},
+                **{"classifier.out_proj.weight": (LABELS, 32), "classifier.out_proj.bias": (LABELS,)},
+            },
+        ),
+        ("llama-bare", {"score.weight": (LABELS, 32)}),
+    ],
+)
+def test_the_heads_tensors_are_named_with_their_shapes(
+    kind: str, expected: dict[str, tuple[int, ...]], config_only: Callable[[str], Path]
+) -> None:
+    assert head_shapes(as_classifier(read_anatomy(config_only(kind)), LABELS)) == expected
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "distilbert-masked", "bert-classifier"])
+def test_a_body_whatever_it_is_called_is_enough(kind: str, tiny: Callable[[str], Path]) -> None:
+    base = read_anatomy(tiny(kind))
+    require_body(base, as_classifier(base, LABELS))
+
+
+def test_a_body_without_its_pooler_is_not(tiny: Callable[[str], Path]) -> None:
+    base = read_anatomy(tiny("bert-masked"))
+    with pytest.raises(BaseError, match=r"also needs bert\.pooler\.dense"):
+        require_body(base, as_classifier(base, LABELS))
+
+
+def test_an_encoder_whose_head_peft_does_not_train_is_refused(tmp_path: Path) -> None:
+    import transformers as tf
+
+    sizes = {"vocab_size": 64, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48}
+    tf.XLNetModel(tf.XLNetConfig(**sizes)).save_pretrained(tmp_path)
+    base = read_anatomy(tmp_path)
+    with pytest.raises(BaseError, match="no head called classifier or score"):
+        require_body(base, as_classifier(base, LABELS))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from rankwise.facts.base import Anatomy, read_anatomy
 from rankwise.facts.counts import METHODS, trainable_parameters
@@ -118,6 +120,37 @@ def test_lora_on_the_head(kind, anatomy_of):
     assert counted - trainable_parameters(anatomy, "lora", [query], 3) == 3 * (32 + 64)
 
 
+KINDS = ("llama", "llama-biased", "qwen2", "qwen3", "gemma3", "phi3", "gpt2", "gpt_neox", "opt", "t5")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_ranks_by_patterns_in_some_layers(data, anatomy_of):
+    """Any names, layer numbers and patterns: PEFT trains as many parameters as are counted."""
+    from peft import LoraConfig
+
+    kind, method = data.draw(st.sampled_from(KINDS)), data.draw(st.sampled_from(["lora", "dora"]))
+    anatomy = anatomy_of(kind)
+    linear = [m for m in anatomy.modules if m.reachable]
+    names = st.sampled_from(sorted({end for m in linear for end in (m.leaf, m.path)}))
+    modules = data.draw(st.lists(names, min_size=1, max_size=4, unique=True))
+    layers = data.draw(st.none() | st.lists(st.integers(0, 1), min_size=1, max_size=2))
+    patterns = names | st.sampled_from([r".*\.0\..*", r".*\.1\.(self_attn|attn)\..*", "[qk]_proj", "_proj", ".*"])
+    ranks = data.draw(st.dictionaries(patterns, st.integers(1, 9), max_size=4))
+    bias = data.draw(st.sampled_from(["none", "lora_only"]))
+    counted = trainable_parameters(anatomy, method, modules, 3, bias, rank_pattern=ranks, layers=layers)
+    assume(anatomy.targeted(modules, layers))
+    config = LoraConfig(
+        r=3,
+        target_modules=modules,
+        bias=bias,
+        use_dora=method == "dora",
+        layers_to_transform=layers,
+        rank_pattern=ranks,
+    )
+    assert counted == peft_counts(kind, config)
+
+
 @pytest.mark.parametrize("kind", MIXTURES)
 def test_lora_on_fused_experts(kind, anatomy_of):
     from peft import LoraConfig
@@ -133,6 +166,26 @@ def test_lora_on_fused_experts(kind, anatomy_of):
     counted = trainable_parameters(anatomy, "lora", ["q_proj"], 4, target_parameters=parameters, expert_r=2)
     assert counted == peft_counts(kind, config)
     assert {p.path.rpartition(".")[2] for p in anatomy.expert_parameters} == {"gate_up_proj", "down_proj"}
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_ranks_of_fused_experts_by_patterns(data, anatomy_of):
+    from peft import LoraConfig
+
+    anatomy = anatomy_of(data.draw(st.sampled_from(MIXTURES)))
+    kind = {"MixtralForCausalLM": "mixtral", "Qwen3MoeForCausalLM": "qwen3_moe"}.get(anatomy.architecture, "gpt_oss")
+    every = sorted({end for p in anatomy.expert_parameters for end in (p.leaf, p.name, p.path)})
+    named = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=3, unique=True))
+    patterns = st.sampled_from([*every, "q_proj", r".*\.0\..*", "down_proj|q_proj"])
+    ranks = data.draw(st.dictionaries(patterns, st.integers(1, 9), max_size=3))
+    rank = data.draw(st.integers(1, 5))
+    counted = trainable_parameters(
+        anatomy, "lora", ["q_proj"], 3, rank_pattern=ranks, target_parameters=named, expert_r=rank
+    )
+    last = {name: rank for name in named if name not in ranks}
+    config = LoraConfig(r=3, target_modules=["q_proj"], target_parameters=named, rank_pattern={**ranks, **last})
+    assert counted == peft_counts(kind, config)
 
 
 @pytest.mark.parametrize("kind", TINY)

@@ -104,6 +104,54 @@ def test_a_rank_pattern_is_followed(tiny, tiny_model, tmp_path):
     assert codes(verify_adapter(folder)) == ["adapter-rank"]
 
 
+def test_patterns_that_peft_cannot_read_are_named(tiny_model, tmp_path):
+    folder = save_adapter(tiny_model("llama"), tmp_path / "adapter")
+    edit_config(folder, rank_pattern={"q_proj(": 4}, alpha_pattern={"*": 1, "v_proj": 2})
+    problems = verify_adapter(folder)
+    assert codes(problems) == ["adapter-config", "adapter-config"]
+    assert "'q_proj('" in problems[0].message and "alpha_pattern in its config: '*'" in problems[1].message
+
+
+EXPERTS = ["mlp.experts.down_proj", "mlp.experts.gate_up_proj"]
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe"])
+@pytest.mark.parametrize("named", [EXPERTS, EXPERTS[:1], EXPERTS[1:], ["layers.1.mlp.experts.down_proj"]])
+@pytest.mark.filterwarnings("ignore")
+def test_nested_experts_are_paired_with_their_parameters(kind, named, tiny, tiny_model, tmp_path):
+    anatomy, ranks = read_anatomy(tiny(kind)), dict.fromkeys(named, 2)
+    config = {"target_modules": ["q_proj"], "target_parameters": named, "rank_pattern": ranks}
+    folder = save_adapter(tiny_model(kind), tmp_path / "adapter", **config)
+    facts = read_adapter(folder)
+    assert verify_adapter(folder, anatomy=anatomy) == []
+    adapted = {p.path: p for p in anatomy.targeted_experts(named)}
+    assert {path for path in facts.pairs if "experts" in path} == adapted.keys()
+    for path, p in adapted.items():
+        pair = facts.pairs[path]
+        assert (pair.r, pair.experts, pair.a.shape[1], pair.b.shape[0]) == (2, 3, p.in_features, p.out_features)
+    assert facts.r == 4
+    edit_config(folder, rank_pattern=dict.fromkeys(named, 3))
+    assert [p.code for p in verify_adapter(folder, anatomy=anatomy)] == ["adapter-shape"]  # as if of two experts
+    edit_config(folder, rank_pattern=dict.fromkeys(named, 4))
+    assert "adapter-rank" in codes(verify_adapter(folder))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_experts_under_each_others_names_do_not_fit(tiny, tiny_model, tmp_path):
+    config = {"target_modules": ["q_proj"], "target_parameters": EXPERTS, "rank_pattern": dict.fromkeys(EXPERTS, 2)}
+    folder = save_adapter(tiny_model("mixtral"), tmp_path / "adapter", **config)
+
+    def swap(tensors):
+        wrapped, bare = ".experts.base_layer.lora_", ".experts.lora_"
+        names = {
+            name: name.replace(wrapped, bare) if wrapped in name else name.replace(bare, wrapped) for name in tensors
+        }
+        return {names[name]: tensor for name, tensor in tensors.items()}
+
+    edit_tensors(folder, swap)
+    assert "adapter-shape" in codes(verify_adapter(folder, anatomy=read_anatomy(tiny("mixtral"))))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_not_finite_is_found_in_every_dtype(dtype, tiny_model, tmp_path):
     folder = save_adapter(tiny_model("llama"), tmp_path / "adapter", dtype=dtype)

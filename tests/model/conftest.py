@@ -39,10 +39,14 @@ def make_base(folder: Path, architecture: str) -> Path:
         LlamaForCausalLM,
         MistralConfig,
         MistralForCausalLM,
+        MixtralConfig,
+        MixtralForCausalLM,
         Qwen2Config,
         Qwen2ForCausalLM,
         Qwen3Config,
         Qwen3ForCausalLM,
+        Qwen3MoeConfig,
+        Qwen3MoeForCausalLM,
     )
 
     common = {
@@ -61,12 +65,19 @@ def make_base(folder: Path, architecture: str) -> Path:
     torch.manual_seed(0)
     model = {
         "llama": lambda: LlamaForCausalLM(LlamaConfig(**common, tie_word_embeddings=True)),
+        "llama-64": lambda: LlamaForCausalLM(  # widths that 4-bit blocks divide
+            LlamaConfig(**{**common, "hidden_size": 64, "intermediate_size": 128})
+        ),
         "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**common)),  # biases on q, k, v
         "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**common, head_dim=16)),  # norms on q, k
         "gemma3": lambda: Gemma3ForCausalLM(  # two kinds of layers, its own score scale
             Gemma3TextConfig(**common, head_dim=16, query_pre_attn_scalar=12, sliding_window=9)
         ),
         "mistral": lambda: MistralForCausalLM(MistralConfig(**common, sliding_window=7)),
+        "mixtral": lambda: MixtralForCausalLM(MixtralConfig(**common, num_local_experts=4)),
+        "qwen3_moe": lambda: Qwen3MoeForCausalLM(
+            Qwen3MoeConfig(**common, head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24)
+        ),
     }[architecture]()
     if architecture == "gemma3":
         assert {"sliding_attention"} <= set(model.config.layer_types)

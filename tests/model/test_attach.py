@@ -12,7 +12,14 @@ import torch
 
 from rankwise.errors import AdapterError, PlanError
 from rankwise.facts import read_anatomy
-from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
+from rankwise.model.attach import (
+    LoraSettings,
+    attach_existing,
+    attach_new,
+    detach,
+    own_biases,
+    require_trainable,
+)
 from rankwise.model.load import load_base
 from rankwise.model.packing import Packing
 
@@ -83,3 +90,59 @@ def test_what_was_saved_comes_back(base_of: BaseOf, tmp_path: Path) -> None:
         assert any(p.requires_grad for p in again.parameters()) is trainable
     with pytest.raises(AdapterError, match="PEFT cannot load it on this base"):
         attach_existing(load_base(base_of("qwen3"), "float32", "cpu"), tmp_path, False)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names", "said"),
+    [
+        ("mixtral", ["q_proj", "w1", "w2", "w3"], r"w1, w2, w3: PEFT leaves these layers frozen"),
+        ("mixtral", ["q_proj", "w1"], r"PEFT cannot adapt q_proj, w1: .*fused"),
+        ("qwen3_moe", ["q_proj", "gate_proj", "up_proj"], r"gate_proj, up_proj: PEFT leaves these layers frozen"),
+    ],
+)
+def test_names_that_peft_rewrites_are_not_trained_with(
+    architecture: str, names: list[str], said: str, base_of: BaseOf
+) -> None:
+    with pytest.raises(PlanError, match=said):
+        attach_new(
+            load_base(base_of(architecture), "float32", "cpu"), "tiny", replace(SETTINGS, target_modules=names), 0
+        )
+
+
+def test_experts_that_stay_frozen_are_named(base_of: BaseOf) -> None:
+    for name in ("mlp.experts.w1", "experts.gate_up"):
+        settings = replace(SETTINGS, target_modules=["q_proj"], target_parameters=[name, "experts.down_proj"])
+        with pytest.raises(PlanError, match=f"{name}: PEFT leaves these experts frozen"):
+            attach_new(load_base(base_of("mixtral"), "float32", "cpu"), "tiny", settings, 0)
+
+
+def test_a_count_that_is_not_the_planned_says_what_is_trainable(base_of: BaseOf) -> None:
+    parameters = ["experts.down_proj", "experts.gate_up_proj"]
+    settings = replace(SETTINGS, target_modules=["q_proj"], target_parameters=parameters, rank_per_expert=1)
+    model = attach_new(load_base(base_of("mixtral"), "float32", "cpu"), "tiny", settings, 0)
+    q, experts = 3 * 4 * (32 + 32), 3 * 4 * ((32 + 96) + (48 + 32))
+    require_trainable(model, q + experts)
+    with pytest.raises(PlanError, match=rf"\(mlp.experts {experts:,}, self_attn.q_proj {q:,}\); nothing was trained"):
+        require_trainable(model, q)
+
+
+@pytest.mark.parametrize("bias", ["none", "lora_only"])
+def test_an_adapter_taken_off_leaves_the_base_as_it_was(bias: str, base_of: BaseOf) -> None:
+    """To the bit; and the next adapter from one seed is the one that a fresh base would get."""
+    base, settings = load_base(base_of("qwen2"), "float32", "cpu"), replace(SETTINGS, target_modules=["q_proj"])
+    settings = replace(settings, bias=bias)
+    biases, before = own_biases(base), {name: p.clone() for name, p in base.named_parameters()}
+    assert biases
+    expected = logits(base)
+    adapted = attach_new(base, "base", settings, 7)
+    first = {name: p.detach().clone() for name, p in adapted.named_parameters() if p.requires_grad}
+    with torch.no_grad():
+        for p in adapted.parameters():
+            if p.requires_grad:
+                p.add_(0.1)
+    base = detach(adapted, biases)
+    assert [name for name, _ in base.named_parameters()] == list(before)
+    assert all(torch.equal(p, before[name]) and not p.requires_grad for name, p in base.named_parameters())
+    assert torch.equal(logits(base), expected)
+    again = {name: p for name, p in attach_new(base, "base", settings, 7).named_parameters() if p.requires_grad}
+    assert again.keys() == first.keys() and all(torch.equal(again[name], p) for name, p in first.items())

@@ -11,7 +11,7 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from rankwise.model.lora import _fused_forward, fuse
+from rankwise.model.lora import LowRank, _fused_forward, fuse
 
 
 class Net(nn.Module):
@@ -72,6 +72,44 @@ def test_output_and_gradients_are_pefts(
     assert trained == 4 + (bias != "none")
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("rslora", [False, True])
+def test_dora_is_pefts(dtype: torch.dtype, tolerance: float, rslora: bool) -> None:
+    ours, theirs = both(dtype, use_dora=True, use_rslora=rslora)
+    for model in (ours, theirs):
+        torch.manual_seed(1)
+        for name, p in model.named_parameters():
+            if "magnitude" in name:
+                p.data.mul_(1 + 0.1 * torch.randn_like(p))
+    x = torch.randn(2, 7, 6, dtype=dtype, requires_grad=True)
+    x2 = x.detach().clone().requires_grad_()
+    y, y2 = ours(x), theirs(x2)
+    torch.testing.assert_close(y, y2, rtol=tolerance, atol=tolerance)
+    weights = torch.randn_like(y)
+    (y * weights).sum().backward()
+    (y2 * weights).sum().backward()
+    torch.testing.assert_close(x.grad, x2.grad, rtol=tolerance, atol=tolerance)
+    trained = 0
+    for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert (p.grad is None) == (q.grad is None), name
+        if q.grad is not None:
+            torch.testing.assert_close(p.grad, q.grad, rtol=tolerance, atol=tolerance)
+            trained += 1
+    assert trained == 6
+
+
+def test_dora_with_dropout_keeps_pefts_forward() -> None:
+    """PEFT then drops from what the base sees, too."""
+    ours, theirs = both(use_dora=True, lora_dropout=0.5)
+    x = torch.randn(3, 6, dtype=torch.float64)
+    outputs = []
+    for model in (ours.train(), theirs.train()):
+        torch.manual_seed(3)
+        outputs.append(model(x))
+    torch.testing.assert_close(outputs[0], outputs[1])
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+
+
 def test_closed_form() -> None:
     """y = x W^T + b + (alpha / r) (x A^T) B^T by hand."""
     net = nn.Sequential()
@@ -89,15 +127,15 @@ def test_closed_form() -> None:
 
 
 def test_gradcheck_of_the_function_itself() -> None:
-    from rankwise.model.lora import _FusedLora
-
     torch.manual_seed(0)
-    x, weight, bias = torch.randn(2, 3, 4).double(), torch.randn(5, 4).double(), torch.randn(5).double()
+    x, layer, bias = torch.randn(2, 3, 4).double(), torch.nn.Linear(4, 5).double(), torch.randn(5).double()
+    layer.requires_grad_(False)
     a, b, keep = torch.randn(2, 4).double(), torch.randn(5, 2).double(), (torch.rand(2, 3, 4) < 0.7).double() / 0.7
     for mask in (None, keep):
-        inputs = tuple(t.clone().requires_grad_(t is not weight) for t in (x, weight, bias, a, b))
-        inputs[1].requires_grad_(False)
-        assert torch.autograd.gradcheck(lambda *t, mask=mask: _FusedLora.apply(*t, 1.7, mask), inputs)
+        inputs = tuple(t.clone().requires_grad_() for t in (x, bias, a, b))
+        assert torch.autograd.gradcheck(
+            lambda x, bias, a, b, mask=mask: LowRank.apply(x, layer, bias, a, b, 1.7, mask), inputs
+        )
 
 
 def test_dropout_with_the_same_mask_is_pefts() -> None:
@@ -148,9 +186,8 @@ def test_bfloat16_base_with_a_float32_adapter() -> None:
             assert float((p.grad - q.grad).norm() / q.grad.norm()) < 0.05, name
 
 
-@pytest.mark.parametrize("settings", [{"use_dora": True}, {"lora_bias": True}])
-def test_other_kinds_of_layers_keep_pefts_forward(settings: dict[str, bool]) -> None:
-    model = adapted(Net(), torch.float32, **settings)
+def test_other_kinds_of_layers_keep_pefts_forward() -> None:
+    model = adapted(Net(), torch.float32, lora_bias=True)
     assert fuse(model) == 0
     assert not any(is_fused(module) for module in model.modules())
 

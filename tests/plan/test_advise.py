@@ -238,18 +238,26 @@ def test_the_method_is_chosen_by_the_documents_that_speak_of_it(plan_of: PlanOf)
     assert plan_of("doctrine: without-regret").decisions["method"].source.startswith("LoRA/QLoRA Doctrine")
 
 
-def test_a_method_that_is_not_built_is_named_and_not_taken(plan_of: PlanOf, machine: Machine) -> None:
-    from rankwise.doctrine.working_notes import WORKING_NOTES
-
+def test_where_the_base_needs_four_bits_it_is_kept_so(plan_of: PlanOf, machine: Machine) -> None:
     tight = dataclasses.replace(machine, gpus=(Gpu("a GPU", 1 << 20),), versions={"torch": "2.13.0"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rankwise.doctrine.working_notes.LARGE_BASE", 1)
         patch.setattr("rankwise.doctrine.working_notes.BYTES_IN_16_BITS", 1 << 10)
         made = plan_of("", machine=tight)
-    assert WORKING_NOTES.name in made.decisions["method"].reason
-    assert (made["method"], made.decisions["method"].alternatives["working-notes"]) == ("lora", "qlora")
+        own = plan_of("method: lora", machine=tight)
+    assert "Low-Rank Adaptation (LoRA)" in made.decisions["method"].source
+    assert (made["method"], made["quantization"]) == ("qlora", "nf4")
+    assert (own["method"], own["quantization"]) == ("lora", "none")
+
+
+def test_a_method_that_is_not_built_is_named_and_not_taken(plan_of: PlanOf, machine: Machine) -> None:
+    many = dataclasses.replace(machine, gpus=(Gpu("a GPU", 80 << 30),) * 9, versions={"torch": "2.13.0"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rankwise.doctrine.working_notes.BIG_ROWS", 30)
+        made = plan_of("goal: new_ability", machine=many)
+    assert made["method"] == "lora" and made.decisions["method"].alternatives["working-notes"] == "full"
     [problem] = [problem for problem in made.problems if problem.code == "method-not-built"]
-    assert problem.severity == "note" and "would take method qlora" in problem.message
+    assert problem.severity == "note" and "would take method full" in problem.message
 
 
 def test_the_goal_weighs_on_the_method(plan_of: PlanOf, machine: Machine) -> None:
@@ -258,7 +266,7 @@ def test_the_goal_weighs_on_the_method(plan_of: PlanOf, machine: Machine) -> Non
         patch.setattr("rankwise.doctrine.working_notes.BIG_ROWS", 30)
         adapt = plan_of("", machine=many)
         able = plan_of("goal: new_ability", machine=many)
-    assert "method-not-built" not in [problem.code for problem in adapt.problems]
+    assert adapt["method"] == "lora" and "method-not-built" not in [problem.code for problem in adapt.problems]
     assert able.decisions["method"].alternatives["working-notes"] == "full"
     assert "would take full, which this build has not" in able.decisions["method"].reason
 

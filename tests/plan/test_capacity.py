@@ -205,3 +205,18 @@ def test_the_calls_need_no_torch() -> None:
 def test_the_package_names_what_it_exports() -> None:
     assert set(rankwise.__all__) <= set(dir(rankwise))
     assert not hasattr(rankwise, "nowhere")
+
+
+def test_layers_with_a_rank_of_their_own_count_as_they_are() -> None:
+    """100 parameters a rank follow r, 1,000 are held by a pattern."""
+    found = judge_capacity(4, lambda rank: 1000 + 100 * rank, 4000)
+    assert (found.status, found.capacity_bits) == ("UNDERCAPACITY", 2800)
+    assert (found.smallest_rank, found.suggested_rank) == (10, 32)  # 2000 + 10 * 200; 2000 + 32 * 200 >= 2 * 4000
+    assert "lora.r to at least 10 (32 has 2.1 times the room)" in found.message
+
+
+def test_where_patterns_hold_every_layer_the_rank_is_no_cure() -> None:
+    found = judge_capacity(4, lambda rank: 1000, 4000)
+    assert (found.status, found.smallest_rank, found.suggested_rank) == ("UNDERCAPACITY", 4, 4)
+    assert "raise the ranks in lora.rank_pattern" in found.message
+    assert judge_capacity(4, lambda rank: 1000, 1000).status == "AMPLE"

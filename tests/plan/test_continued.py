@@ -87,9 +87,7 @@ def test_every_value_that_disagrees_is_named_with_its_line(read: Read, plan_of: 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("rank_pattern", {"q_proj": 4}),
-        ("alpha_pattern", {"q_proj": 1}),
-        ("use_dora", True),
+        ("layers_pattern", ["layers"]),
         ("target_modules", ".*q_proj"),
         ("init_lora_weights", "pissa"),
         ("modules_to_save", ["lm_head"]),
@@ -102,6 +100,24 @@ def test_what_a_recipe_cannot_express_is_refused(read: Read, adapter: Path, key:
         read()
     [problem] = [problem for problem in caught.value.problems if problem.severity == "error"]
     assert problem.code == "adapter-beyond-recipe" and key in problem.message
+
+
+def test_ranks_alphas_and_layers_of_its_own_are_gone_on_with(
+    read: Read, plan_of: Callable[..., Plan], adapter: Path
+) -> None:
+    config = read_json(adapter / "adapter_config.json")
+    own = {"rank_pattern": {r".*\.gate_proj": 4, "q_proj": 4}, "r": 2, "alpha_pattern": {"q_proj": 3}}
+    write_json(adapter / "adapter_config.json", config | own | {"layers_to_transform": [0, 1]})
+    made = plan_of("lora: {layers_to_transform: [1, 0], alpha_pattern: {q_proj: 3.0}}", continued=read())
+    assert made["lora.rank_pattern"] == own["rank_pattern"] and made["lora.r"] == 2
+    assert (made["lora.alpha_pattern"], made["lora.layers_to_transform"]) == ({"q_proj": 3}, [0, 1])
+    assert made.trainable_parameters == 4 * 2 * ((32 + 32) + (32 + 64))
+    write_json(adapter / "adapter_config.json", config | {"layers_to_transform": 0})
+    assert read().values["lora.layers_to_transform"] == [0]
+    with pytest.raises(RecipeError) as caught:
+        plan_of("lora:\n  layers_to_transform: [1]\n  rank_pattern: {q_proj: 4}\n", continued=read())
+    found = {(p.code, p.where) for p in caught.value.problems if p.severity == "error"}
+    assert found == {("adapter-disagrees", "recipe.yaml:2"), ("adapter-disagrees", "recipe.yaml:3")}
 
 
 def test_another_architecture_is_refused(adapter: Path, identity: BaseIdentity, tiny_anatomy: Anatomy) -> None:

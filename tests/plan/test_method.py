@@ -16,7 +16,7 @@ from rankwise.facts.counts import METHODS
 from rankwise.plan import Prepared
 from rankwise.plan.advise import Advised, weigh
 from rankwise.plan.memory import NF4_BYTES
-from rankwise.plan.method import ADALORA_RANK, VIRTUAL_TOKENS, Method, weigh_methods
+from rankwise.plan.method import VIRTUAL_TOKENS, Method, weigh_methods
 from rankwise.recipe import parse_recipe
 
 Weighed = tuple[Advised, Anatomy, Corpus, dict[str, Method]]
@@ -39,10 +39,10 @@ def weigh_all(tiny_base: Path, tmp_path: Path, rows_file: Path, machine: Machine
     return build
 
 
-def test_every_method_is_there_and_one_is_built(weigh_all: Callable[..., Weighed]) -> None:
+def test_every_method_is_there_and_some_are_built(weigh_all: Callable[..., Weighed]) -> None:
     _, _, _, methods = weigh_all()
     assert tuple(methods) == METHODS
-    assert [name for name, method in methods.items() if method.built] == ["lora"]
+    assert [name for name, method in methods.items() if method.built] == ["lora", "qlora", "dora", "adalora"]
 
 
 def test_counts_are_what_peft_makes(weigh_all: Callable[..., Weighed], tiny_base: Path) -> None:
@@ -54,7 +54,7 @@ def test_counts_are_what_peft_makes(weigh_all: Callable[..., Weighed], tiny_base
     configs = {
         "lora": LoraConfig(r=6, target_modules=targets),
         "dora": LoraConfig(r=6, target_modules=targets, use_dora=True),
-        "adalora": AdaLoraConfig(init_r=ADALORA_RANK, target_modules=targets, total_step=10, tinit=1, tfinal=1),
+        "adalora": AdaLoraConfig(init_r=9, target_modules=targets, total_step=10, tinit=1, tfinal=1),
         "prefix": PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=VIRTUAL_TOKENS),
     }
     for name, config in configs.items():
@@ -73,7 +73,7 @@ def test_memory_differs_from_the_plans_by_what_is_held(weigh_all: Callable[..., 
     trained = 16 * (every - plan.trainable_parameters)
     assert methods["full"].memory_bytes == plan.memory_bytes + trained - 4 * every
     saved = plan.memory_bytes - (methods["qlora"].memory_bytes or 0)
-    assert saved == pytest.approx((4 - NF4_BYTES) * BODY, abs=1)
+    assert saved == pytest.approx((4 - NF4_BYTES) * BODY - 4 * 32 * 64, abs=1)  # one layer is unpacked at a time
     dora, lora = methods["dora"], methods["lora"]
     assert dora.memory_bytes - lora.memory_bytes == 16 * (dora.trainable - lora.trainable)  # type: ignore[operator]
 

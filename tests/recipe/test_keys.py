@@ -5,7 +5,17 @@ import sys
 
 import pytest
 
-from rankwise.recipe.keys import FOREIGN, FOREIGN_SECTIONS, LEAVES, SECTIONS, accepts, spellings, unknown_key
+from rankwise.recipe.keys import (
+    FOREIGN,
+    FOREIGN_SECTIONS,
+    LEAVES,
+    SECTIONS,
+    accepts,
+    holds_mapping,
+    item_accepts,
+    spellings,
+    unknown_key,
+)
 
 
 def test_names_of_other_tools_lead_to_keys_there_are() -> None:
@@ -34,7 +44,12 @@ def test_every_key_has_a_description_and_says_what_it_accepts() -> None:
         ("training.early_stopping_patience", "a whole number of at least 1, null, or auto"),
         ("data.held_out", "text, a number above 0 and below 1, or null"),
         ("lora.target_modules", "a list of names, all-linear, or auto"),
-        ("lora.init_lora_weights", "true, false, gaussian, or auto"),
+        ("lora.layers_to_transform", "a list of whole numbers of at least 0, or null"),
+        ("lora.rank_pattern", "a mapping from patterns to whole numbers from 1 to 1024, or null"),
+        ("lora.target_parameters", "a list of names, null, or auto"),
+        ("lora.rank_per_expert", "a whole number from 1 to 1024, or auto"),
+        ("lora.alpha_pattern", "a mapping from patterns to numbers above 0, or null"),
+        ("lora.init_lora_weights", "true, false, gaussian, pissa, olora, or auto"),
         ("shared_prefix", "true, false, or auto"),
         ("tracking", "null (nothing else is supported)"),
     ],
@@ -53,7 +68,8 @@ def test_a_key_with_a_letter_too_many_leads_back(key: str) -> None:
 @pytest.mark.parametrize("key", [key for key in LEAVES if "." in key])
 def test_a_key_at_the_top_level_leads_to_its_section(key: str) -> None:
     section, _, name = key.rpartition(".")
-    assert f"it belongs under {section}, as {key}" in unknown_key("", name)
+    message = unknown_key("", name)
+    assert "it belongs under " in message and f"under {section}, as {key}" in message
 
 
 def test_reading_recipes_needs_no_heavy_package() -> None:
@@ -61,3 +77,10 @@ def test_reading_recipes_needs_no_heavy_package() -> None:
     code = f"import sys, rankwise.recipe; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_items_of_lists_and_mappings_are_said_in_words_too() -> None:
+    assert item_accepts("lora.target_modules") == "a name"
+    assert item_accepts("lora.layers_to_transform") == "a whole number of at least 0"
+    assert item_accepts("lora.rank_pattern") == "a whole number from 1 to 1024"
+    assert [key for key in LEAVES if holds_mapping(key)] == ["lora.rank_pattern", "lora.alpha_pattern"]

@@ -14,9 +14,13 @@ from rankwise.recipe.keys import LEAVES
 
 TOP = (
     "Keys at the top level: model, domain, task, objective, goal, data, doctrine, method, adapter, lora, training, "
-    "quantization, shared_prefix, tracking, serving"
+    "dpo, grpo, quantization, shared_prefix, tracking, serving"
 )
-LORA = "Keys of lora: r, lora_alpha, lora_dropout, target_modules, bias, use_rslora, init_lora_weights"
+LORA_KEYS = (
+    "r, lora_alpha, lora_dropout, target_modules, bias, use_rslora, init_lora_weights, layers_to_transform, "
+    "rank_pattern, alpha_pattern, target_parameters, rank_per_expert"
+)
+LORA = f"Keys of lora: {LORA_KEYS}"
 DATA = "Keys of data: train, held_out, max_length, too_long, instruction, assistant_turns"
 NOTHING = "set data.train to a file or hub id, or domain to train on its sample rows"
 OPTIM = "training.optim is given twice, first at recipe.yaml:4 (optim and optimizer are one key); keep one"
@@ -190,9 +194,9 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "nothing else supported yet": (
-        "domain: financial\nobjective: dpo\ntracking: mlflow\n",
+        "domain: financial\nobjective: ppo\ntracking: mlflow\n",
         [
-            'recipe.yaml:2: objective is the text "dpo"; expected sft [unknown-value]',
+            'recipe.yaml:2: objective is the text "ppo"; expected sft, dpo, or grpo; did you mean dpo? [unknown-value]',
             'recipe.yaml:3: tracking is the text "mlflow"; expected null (nothing else is supported) [wrong-type]',
         ],
     ),
@@ -217,6 +221,54 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
             "[empty-value]"
         ],
     ),
+    "wrong numbers in a list": (
+        "domain: financial\nlora:\n  layers_to_transform: [0, -1, x, 1.5]\n",
+        [
+            "recipe.yaml:3: item 2 of lora.layers_to_transform is -1; expected a whole number of at least 0 "
+            "[out-of-bounds]",
+            'recipe.yaml:3: item 3 of lora.layers_to_transform is the text "x"; expected a whole number of at least 0 '
+            "[wrong-type]",
+            "recipe.yaml:3: item 4 of lora.layers_to_transform is 1.5; expected a whole number of at least 0 "
+            "[wrong-type]",
+        ],
+    ),
+    "number where a list belongs": (
+        "domain: financial\nlora:\n  layers_to_transform: 3\n",
+        [
+            "recipe.yaml:3: lora.layers_to_transform is 3; expected a list of whole numbers of at least 0, or null "
+            "[wrong-type]"
+        ],
+    ),
+    "wrong entries of a mapping": (
+        "domain: financial\nlora:\n  rank_pattern:\n    q_proj: 0\n    k_proj: 8\n    v_proj: many\n    'a(': 2\n"
+        "    '': 3\n    up_proj:\n  alpha_pattern: {q_proj: -1.5}\n",
+        [
+            "recipe.yaml:4: q_proj of lora.rank_pattern is 0; expected a whole number from 1 to 1024 [out-of-bounds]",
+            'recipe.yaml:6: v_proj of lora.rank_pattern is the text "many"; expected a whole number from 1 to 1024 '
+            "[wrong-type]",
+            "recipe.yaml:7: the pattern a( of lora.rank_pattern is no regular expression (missing ), unterminated "
+            "subpattern at position 1); escape what is meant as it stands [bad-pattern]",
+            "recipe.yaml:8: a pattern of lora.rank_pattern is empty; expected the name of a layer [empty-value]",
+            "recipe.yaml:9: up_proj of lora.rank_pattern is empty; expected a whole number from 1 to 1024 [wrong-type]",
+            "recipe.yaml:10: q_proj of lora.alpha_pattern is -1.5; expected a number above 0 [out-of-bounds]",
+        ],
+    ),
+    "text or list where a mapping belongs": (
+        "domain: financial\nlora:\n  rank_pattern: q_proj\n  alpha_pattern: [q_proj]\n",
+        [
+            'recipe.yaml:3: lora.rank_pattern is the text "q_proj"; expected a mapping from patterns to whole numbers '
+            "from 1 to 1024, or null [wrong-type]",
+            "recipe.yaml:4: lora.alpha_pattern is a list; expected a mapping from patterns to numbers above 0, or null "
+            "[wrong-type]",
+        ],
+    ),
+    "empty mapping": (
+        "domain: financial\nlora:\n  rank_pattern: {}\n",
+        [
+            "recipe.yaml:3: lora.rank_pattern is an empty mapping; expected a mapping from patterns to whole numbers "
+            "from 1 to 1024, or null [empty-value]"
+        ],
+    ),
     "no value": (
         'domain: financial\nlora:\n  r:\nmodel: ""\n',
         [
@@ -238,8 +290,7 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         [
             'recipe.yaml:2: data is the text "rows.jsonl"; expected keys below it: train, held_out, max_length, '
             "too_long, instruction, assistant_turns [not-a-mapping]",
-            "recipe.yaml:3: lora is a list; expected keys below it: r, lora_alpha, lora_dropout, target_modules, "
-            "bias, use_rslora, init_lora_weights [not-a-mapping]",
+            f"recipe.yaml:3: lora is a list; expected keys below it: {LORA_KEYS} [not-a-mapping]",
         ],
     ),
     "top level a list": (
@@ -447,6 +498,20 @@ MALFORMED_OVERRIDES: dict[str, tuple[list[str], list[str]]] = {
             "--set data.instruction=\"'Report #3'\" [bad-override]"
         ],
     ),
+    "a mapping without brackets": (
+        ["lora.rank_pattern=q_proj: 8"],
+        [
+            "--set lora.rank_pattern=q_proj: 8: the value is not plain YAML; write a mapping in brackets: "
+            "--set 'lora.rank_pattern={q_proj: 8, k_proj: 4}' [bad-override]"
+        ],
+    ),
+    "a pattern as a key": (
+        ["lora.rank_pattern.q_proj=8"],
+        [
+            "--set lora.rank_pattern.q_proj=8: lora.rank_pattern is a mapping, set as a whole: "
+            "--set 'lora.rank_pattern={q_proj: 8}' [bad-override]"
+        ],
+    ),
     "not YAML": (
         ["model=@x"],
         ["--set model=@x: the value is not plain YAML; put text in quotes: --set model=\"'@x'\" [bad-override]"],
@@ -568,7 +633,12 @@ VALID: dict[str, list[Any]] = {
     "data.held_out": ["test.jsonl", 0.2],
     "data.too_long": ["error", "drop", "truncate"],
     "data.assistant_turns": ["all", "last"],
-    "objective": ["sft"],
+    "objective": ["sft", "dpo", "grpo"],
+    "dpo.beta": [0.1, "auto"],
+    "dpo.loss_type": ["sigmoid", "hinge", "ipo"],
+    "grpo.num_generations": [2, 8, "auto"],
+    "grpo.beta": [0.0, 0.04, "auto"],
+    "grpo.reward": ["auto", "exact_fields", "allowed_label"],
     "goal": ["adapt", "new_ability"],
     "doctrine": ["best-practices"],
     "adapter": ["runs/a/adapter", None],
@@ -580,7 +650,11 @@ VALID: dict[str, list[Any]] = {
     "lora.lora_alpha": [0.5, 32.0, "auto"],
     "lora.target_modules": [["q_proj"], ["q_proj", "mlp"], "all-linear", "auto"],
     "lora.use_rslora": [True, False, "auto"],
-    "lora.init_lora_weights": [True, False, "gaussian"],
+    "lora.init_lora_weights": [True, False, "gaussian", "pissa", "olora"],
+    "lora.layers_to_transform": [[0], [3, 1], None],
+    "lora.rank_pattern": [{"q_proj": 8}, {r".*\.0\..*": 1, "[kv]_proj": 1024}, None],
+    "lora.alpha_pattern": [{"q_proj": 0.5}, None],
+    "training.loraplus_lr_ratio": [1.0, 16.0],
     "shared_prefix": [True, False, "auto"],
     "training.learning_rate": [2e-4, 1e-5, "auto"],
     "training.bf16": [True, False],
@@ -617,7 +691,7 @@ def test_what_is_written_is_what_is_read(flat: dict[str, Any]) -> None:
     flat["data.train"] = "rows.jsonl"
     asked = parse(json.dumps(nested(flat), indent=1, ensure_ascii=False))
     assert asked.recipe == Recipe.model_validate(nested(flat))
-    assert set(asked.lines) == set(flat)
+    assert asked.lines.keys() & LEAVES.keys() == set(flat)
     assert parse(json.dumps(asked.recipe.model_dump())).recipe == asked.recipe
 
 
@@ -704,3 +778,24 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
     )
     assert message(tmp_path / "utf16.yaml") == "D/utf16.yaml:1: error: is UTF-16 text; save it as UTF-8 [not-utf-8]"
     assert message(Path("a\0b")).endswith("[recipe-unreadable]")
+
+
+def test_a_mapping_is_a_value_that_knows_where_each_entry_stands() -> None:
+    asked = parse("domain: legal\nlora:\n  rank_pattern:\n    down_proj: 8\n    'layers\\.0\\.mlp\\.up_proj': 64\n")
+    assert list((asked.recipe.lora.rank_pattern or {}).items()) == [("down_proj", 8), (r"layers\.0\.mlp\.up_proj", 64)]
+    assert asked.where("lora.rank_pattern") == "recipe.yaml:3" and "lora.rank_pattern" in asked.given
+    assert asked.where(r"lora.rank_pattern.layers\.0\.mlp\.up_proj") == "recipe.yaml:5"
+    assert "lora.alpha_pattern" not in asked.given
+
+
+def test_a_mapping_is_overridden_as_a_whole() -> None:
+    text = "domain: legal\nlora: {rank_pattern: {q_proj: 8}, layers_to_transform: [3, 1]}\n"
+    given = "lora.rank_pattern={k_proj: 4, v_proj: 2}"
+    asked = parse(text, given)
+    assert asked.recipe.lora.rank_pattern == {"k_proj": 4, "v_proj": 2}
+    assert asked.recipe.lora.layers_to_transform == [3, 1]
+    assert asked.where("lora.rank_pattern.k_proj") == f"--set {given}"
+    more = with_overrides(asked, ["lora.alpha_pattern={k_proj: 8.5}"])
+    assert more.recipe.lora.rank_pattern == {"k_proj": 4, "v_proj": 2}
+    assert more.recipe.lora.alpha_pattern == {"k_proj": 8.5}
+    assert with_overrides(more, ["lora.rank_pattern=null"]).recipe.lora.rank_pattern is None

@@ -93,11 +93,22 @@ def test_what_the_schema_has_not_got_is_listed_and_never_written(
     draft = draft_of(PRESETS[name], base_of("llama"))
     listed = {left.key: left.value for left in draft.left_out}
     for key, value in asked.items():
-        if value in choices(key):
+        if value in choices(key) and value != "seq_cls":  # a causal base gets no head
             assert draft.chosen[key].value == value
         else:
             assert key not in draft.chosen and listed[key] == value
     assert {key for key in listed if key in ("task", "method", "quantization")} <= asked.keys()
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_an_encoder_is_given_the_presets_that_classify(kind: str, base_of: BaseOf) -> None:
+    for name in ("sentiment", "under-8gb"):
+        draft = draft_of(PRESETS[name], base_of(kind))
+        assert draft.chosen["task"].value == "seq_cls" and draft.left_out == []
+    for name in ("text-generation", "question-answering"):
+        draft = draft_of(PRESETS[name], base_of(kind))
+        assert "task" not in draft.chosen
+        assert {"task"} <= {left.key for left in draft.left_out} <= {"task", "target_modules"}  # a gate, here not there
 
 
 def test_an_unknown_preset_is_told_the_nearest() -> None:

@@ -176,8 +176,10 @@ def test_without_regret_on_other_bases(base_of: BaseOf) -> None:
         ("f.yml:12", "lm_head"),
     ]
     experts = draft(WITHOUT_REGRET, base_of("mixtral"))
-    assert values(experts)["lora.target_modules"] == ["q_proj", "k_proj", "v_proj", "o_proj", "lm_head"]
-    assert {item.value for item in experts.left_out} == {"mlp.up_proj", "mlp.down_proj", "mlp.gate_proj"}
+    assert values(experts)["lora.target_modules"] == [
+        *("mlp.experts.gate_up_proj", "mlp.experts.down_proj", "q_proj", "k_proj", "v_proj", "o_proj", "lm_head")
+    ]
+    assert experts.left_out == []
 
 
 def test_without_regret_and_no_base_to_look_at() -> None:
@@ -208,6 +210,8 @@ def test_axolotl() -> None:
         "data.held_out": 0.1,
         "data.max_length": 2048,
         "data.too_long": "drop",
+        "method": "qlora",
+        "quantization": "nf4",
         "lora.r": 32,
         "lora.lora_alpha": 16,
         "lora.lora_dropout": 0.05,
@@ -223,10 +227,8 @@ def test_axolotl() -> None:
         "training.gradient_checkpointing": True,
     }
     assert left(made) == {
-        "load_in_4bit": "f.yml:3",
         "dataset_prepared_path": "f.yml:7",
         "output_dir": "f.yml:9",
-        "adapter": "f.yml:10",
         "sample_packing": "f.yml:13",
         "optimizer": "f.yml:24",
         "evals_per_epoch": "f.yml:32",
@@ -284,12 +286,23 @@ def test_an_adapters_own_config_says_its_settings_and_no_more() -> None:
 def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
     config = {
         **{"peft_type": "ADALORA", "task_type": "SEQ_CLS", "base_model_name_or_path": "org/base", "use_dora": True},
-        **{"target_modules": "model\\.layers\\.\\d+\\..*", "modules_to_save": ["score"], "rank_pattern": {"q_proj": 2}},
-        **{"init_lora_weights": "pissa", "revision": "main", "target_parameters": ["experts.down_proj"]},
+        **{"target_modules": "model\\.layers\\.\\d+\\..*", "modules_to_save": ["score"]},
+        **{"init_lora_weights": "pissa", "revision": "main"},
     }
     made = draft(json.dumps(config, indent=1))
-    assert values(made) == {"model": "org/base"}
-    assert left(made).keys() == config.keys() - {"base_model_name_or_path"}
+    chosen = {"model": "org/base", "method": "adalora", "task": "seq_cls", "lora.init_lora_weights": "pissa"}
+    assert values(made) == chosen
+    carried = {"base_model_name_or_path", "peft_type", "task_type", "init_lora_weights"}
+    assert left(made).keys() == config.keys() - carried
+
+
+def test_patterns_get_this_bases_names_and_expressions_stay(base_of: BaseOf) -> None:
+    ranks = {"q_lin": 2, "layers.0.self_attn.k_proj": 4, "out_lin": 8, "nowhere": 16, r".*\.mlp\..*": 32}
+    made = draft(json.dumps({"peft_type": "LORA", "rank_pattern": ranks}, indent=1), base_of("llama"))
+    assert list(values(made)["lora.rank_pattern"].items()) == [
+        *(("q_proj", 2), ("layers.0.self_attn.k_proj", 4), ("o_proj", 8), (r".*\.mlp\..*", 32))
+    ]
+    assert [(item.key, item.value, item.where) for item in made.left_out] == [("rank_pattern.nowhere", 16, "f.yml:7")]
 
 
 # -- single keys
@@ -325,7 +338,23 @@ def test_what_an_adapter_has_beyond_a_recipe_is_listed() -> None:
         ("finetuning_type: lora\nadapter_name_or_path: saves/a", "adapter", "saves/a"),
         ("lora_rank: 8\ninit_A: gaussian", "lora.init_lora_weights", "gaussian"),
         ("lora_rank: 8\ninit_B: zero", "lora.init_lora_weights", True),
+        ("adapter: qlora", "method", "qlora"),
+        ("finetuning_type: lora\nstage: dpo", "objective", "dpo"),
+        ("adapter: lora\nload_in_8bit: true", "quantization", "int8"),
+        ("adapter: lora\npeft_use_dora: true", "method", "dora"),
+        ("finetuning_type: lora\nquantization_bit: 4", "quantization", "nf4"),
+        ("finetuning_type: lora\npissa_init: true", "lora.init_lora_weights", "pissa"),
         ("peft_type: LORA\ntarget_modules: all-linear", "lora.target_modules", "all-linear"),
+        ("lora_r: 8\npeft_layers_to_transform: [0, 3]", "lora.layers_to_transform", [0, 3]),
+        ("peft_type: LORA\nlayers_to_transform: 5", "lora.layers_to_transform", [5]),
+        ("peft_type: LORA\nalpha_pattern: {q_proj: 2}", "lora.alpha_pattern", {"q_proj": 2}),
+        ("peft_type: LORA\ntarget_parameters: [experts.down_proj]", "lora.target_parameters", ["experts.down_proj"]),
+        (
+            "lora_r: 8\nlora_target_parameters: [mlp.experts.gate_up_proj]",
+            "lora.target_parameters",
+            ["mlp.experts.gate_up_proj"],
+        ),
+        ("lora: {rank_pattern: {q_proj: 2}, layers_to_transform: [1]}", "lora.rank_pattern", {"q_proj": 2}),
         ("training: {early_stopping_patience: null}\nlora: {r: 2}", "training.early_stopping_patience", None),
         ("lora: {r: 2}\ndomain: legal", "domain", "legal"),
     ],
@@ -339,10 +368,7 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "where", "why"),
     [
-        ("adapter: qlora", "adapter", "f.yml:1", "cannot run qlora"),
         ("lora_r: 8", "adapter", "f.yml", "trains the whole base"),
-        ("adapter: lora\nload_in_8bit: true", "load_in_8bit", "f.yml:2", "floating-point"),
-        ("adapter: lora\npeft_use_dora: true", "peft_use_dora", "f.yml:2", "cannot run dora"),
         ("adapter: lora\nlora_target_modules: '.*_proj$'", "lora_target_modules", "f.yml:2", "pattern"),
         (
             "adapter: lora\nlora_target_linear: true\nlora_target_modules: [q_proj]",
@@ -352,7 +378,7 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
         ("adapter: lora\nval_set_size: 0", "val_set_size", "f.yml:2", "always held out"),
         ("adapter: lora\nval_set_size: 500", "val_set_size", "f.yml:2", "a count of rows"),
         ("adapter: lora\neval_steps: 0.2", "eval_steps", "f.yml:2", "whole number"),
-        ("adapter: lora\nrl: dpo", "rl", "f.yml:2", "answers alone"),
+        ("adapter: lora\nrl: dpo", "rl", "f.yml:2", "keys of their own"),
         ("adapter: lora\ntrain_on_inputs: true", "train_on_inputs", "f.yml:2", "never trained on"),
         ("adapter: lora\nshuffle_merged_datasets: false", "shuffle_merged_datasets", "f.yml:2", "shuffled anew"),
         ("adapter: lora\nwandb_project: mine", "wandb_project", "f.yml:2", "run folder"),
@@ -364,14 +390,17 @@ def test_a_key_is_carried(text: str, key: str, value: object) -> None:
         ("adapter: lora\ndatasets:\n- path: a.jsonl\n  split: test", "datasets.split", "f.yml:4", "no splits"),
         ("adapter: lora\ndatasets:\n- a.jsonl", "datasets", "f.yml:3", "expected path"),
         ("finetuning_type: full", "finetuning_type", "f.yml:1", "cannot run full"),
-        ("finetuning_type: lora\nstage: dpo", "stage", "f.yml:2", "answers alone"),
-        ("finetuning_type: lora\nquantization_bit: 4", "quantization_bit", "f.yml:2", "floating-point"),
-        ("finetuning_type: lora\npissa_init: true", "pissa_init", "f.yml:2", "starts as the base"),
+        ("finetuning_type: lora\nstage: kto", "stage", "f.yml:2", "sft, dpo and grpo"),
+        ("finetuning_type: lora\nquantization_bit: 3", "quantization_bit", "f.yml:2", "4 or 8 bits"),
         ("finetuning_type: lora\nuse_dora: maybe", "use_dora", "f.yml:2", "true or false"),
         ("lora_rank: 8\ninit_A: orthogonal", "init_A", "f.yml:2", "uniform or gaussian"),
         ("lora_rank: 8\ninit_A: uniform\ninit_B: normal", "init_B", "f.yml:3", "starts at zero"),
         ("lora_rank: 8\ninit_A: uniform\ninit_B: normal", "init_A", "f.yml:2", "would not start as the base"),
         ("lora_rank: 8\nlr_multiplier: 10", "lr_multiplier", "f.yml:2", "hidden size"),
+        ("peft_type: LORA\nlayers_to_transform: [0]\nlayers_pattern: h", "layers_pattern", "f.yml:3", "first number"),
+        ("peft_type: LORA\nexclude_modules: [k_proj]", "exclude_modules", "f.yml:2", "lora.target_modules"),
+        ("peft_type: LORA\nrank_pattern:\n  'a(': 8", "rank_pattern", "f.yml:2", "no regular expression"),
+        ("peft_type: LORA\nrank_pattern: 8", "rank_pattern", "f.yml:2", "a mapping from patterns"),
         ("lora: {r: 2, rank: 3}", "lora.rank", "f.yml:1", "did you mean lora.r?"),
         ("lora: {r: 2}\ntraining: 5", "training", "f.yml:2", "keys, not a value"),
         ("lora: {r: 2}\nwhatever: {a: 1}", "whatever", "f.yml:2", "unknown key"),
@@ -401,16 +430,17 @@ def test_what_asks_for_nothing_is_neither_carried_nor_listed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "r", "why"),
+    ("kind", "text", "rank", "why"),
     [
         ("mixtral", "lora_rank_per_expert: 32", 32, None),
-        ("mixtral", "lora_rank: 64\nlora_rank_per_expert: 32", 64, "lora_rank gives it"),
+        ("mixtral", "lora_rank: 64\nlora_rank_per_expert: 32", 32, None),
         ("llama", "lora_rank_per_expert: 32", None, "no experts"),
     ],
 )
-def test_a_rank_per_expert(kind: str, text: str, r: int | None, why: str | None, base_of: BaseOf) -> None:
+def test_a_rank_per_expert(kind: str, text: str, rank: int | None, why: str | None, base_of: BaseOf) -> None:
     made = draft(text, base_of(kind))
-    assert values(made).get("lora.r") == r
+    assert values(made).get("lora.rank_per_expert") == rank
+    assert values(made).get("lora.r") == (64 if "lora_rank:" in text else None)
     assert len(made.left_out) == (why is not None)
     assert why is None or why in made.left_out[0].why
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rankwise.recipe import Recipe, commented_recipe, parse_recipe
 from rankwise.recipe.keys import LEAVES, only_one_value
+from rankwise.recipe.patterns import PatternError, compiled
 from rankwise.recipe.schema import DataRecipe
 from rankwise.recipe.write import Chosen, yaml_scalar, yaml_value
 
@@ -67,11 +68,22 @@ def test_scalars(value: object, written: str) -> None:
         (["q_proj", "mlp.c_proj"], "[q_proj, mlp.c_proj]"),
         (["a, b", "[c]", "true", "x:"], '["a, b", "[c]", "true", "x:"]'),
         ((), "[]"),
+        ([0, 11], "[0, 11]"),
+        ([r"a\.b", "'"], r"""["a\\.b", "'"]"""),
+        ({"q_proj": 8, r"layers\.0\..*": 0.5}, r"""{q_proj: 8, "layers\\.0\\..*": 0.5}"""),
         (4, "4"),
     ],
 )
 def test_lists(value: object, written: str) -> None:
     assert yaml_value(value) == written
+
+
+def is_pattern(text: str) -> bool:
+    try:
+        compiled(text)
+    except PatternError:
+        return False
+    return True
 
 
 NAMES = st.text(min_size=1, max_size=20) | st.sampled_from(
@@ -99,3 +111,11 @@ def test_any_names_survive_in_a_list(names: list[str]) -> None:
 def test_any_number_survives(number: float) -> None:
     text = commented_recipe({**ROWS, "training.learning_rate": Chosen(number, "why")})
     assert parse_recipe(text, "recipe.yaml", Path()).recipe.training.learning_rate == number
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(NAMES.filter(is_pattern), st.integers(1, 1024), min_size=1, max_size=4))
+def test_any_patterns_survive_in_a_mapping_in_their_order(ranks: dict[str, int]) -> None:
+    text = commented_recipe({**ROWS, "lora.rank_pattern": Chosen(ranks, "why")})
+    found = parse_recipe(text, "recipe.yaml", Path()).recipe.lora.rank_pattern
+    assert found is not None and list(found.items()) == list(ranks.items())

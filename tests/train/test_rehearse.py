@@ -17,7 +17,7 @@ from rankwise.facts import identify_base
 from rankwise.files import write_json
 from rankwise.plan.rehearsal import Rehearsal, predict
 from rankwise.train.rehearse import MOST_STEPS, rehearse
-from rankwise.train.run import BaseFolder
+from rankwise.train.settings import BaseFolder
 from tests.train.test_run import corpus as corpus
 from tests.train.test_run import make_plan, train
 

@@ -20,8 +20,10 @@ from rankwise.events import ignore, read_events
 from rankwise.facts import identify_base, read_adapter, read_anatomy, verify_adapter
 from rankwise.files import sha256_file
 from rankwise.plan import Capacity, Decision, Plan
+from rankwise.plan.adapted import adapted
 from rankwise.plan.memory import run_disk_bytes
-from rankwise.train.run import BaseFolder, Trained, execute
+from rankwise.train.run import Trained, execute
+from rankwise.train.settings import BaseFolder
 
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 VALUES: dict[str, object] = {
@@ -38,6 +40,11 @@ VALUES: dict[str, object] = {
     "lora.bias": "none",
     "lora.use_rslora": False,
     "lora.init_lora_weights": True,
+    "lora.layers_to_transform": None,
+    "lora.rank_pattern": None,
+    "lora.alpha_pattern": None,
+    "lora.target_parameters": None,
+    "lora.rank_per_expert": None,
     "training.learning_rate": 0.01,
     "training.weight_decay": 0.0,
     "training.optim": "adamw_torch",
@@ -58,6 +65,7 @@ VALUES: dict[str, object] = {
     "training.bf16": False,
     "training.seed": 0,
     "training.on_nonfinite": "stop",
+    "training.loraplus_lr_ratio": 1.0,
 }
 
 
@@ -87,7 +95,7 @@ def make_plan(base: Path, corpus: Corpus, **changes: object) -> Plan:
     anatomy = read_anatomy(base)
     return Plan(
         decisions={key: Decision(value=value, reason="", source="test") for key, value in values.items()},
-        trainable_parameters=anatomy.trainable_parameters(TARGETS, 4, str(values["lora.bias"])),
+        trainable_parameters=adapted(values).trainable(anatomy, str(values["method"])),
         total_parameters=anatomy.total_parameters,
         capacity=Capacity(status="AMPLE", message="", capacity_bits=1, required_bits=1, suggested_rank=1),
         memory_bytes=0,
@@ -202,6 +210,78 @@ def test_a_signal_ends_the_step_and_resuming_gives_the_same_file(
     done = train(tiny_base, corpus, tmp_path / "run", resume=True)
     assert done.finished.stopped_by is None
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+RANKS = {r"layers\.1\..*v_proj": 6, "v_proj": 1, r".*\.0\.mlp\.down_proj": 2}
+WAYS: dict[str, dict[str, object]] = {
+    "dora": {"method": "dora"},
+    "dora without dropout": {"method": "dora", "lora__lora_dropout": 0.0},
+    "nf4": {"method": "qlora", "quantization": "nf4"},
+    "int8": {"method": "qlora", "quantization": "int8"},
+    "dora on nf4": {"method": "dora", "quantization": "nf4"},
+    "pissa": {"lora__init_lora_weights": "pissa"},
+    "olora": {"lora__init_lora_weights": "olora"},
+    "lora+": {"training__loraplus_lr_ratio": 4.0},
+    "adalora": {"method": "adalora", "adalora__init_r": 6, "training__max_steps": 10},
+    "one layer": {"lora__layers_to_transform": [1]},
+    "ranks and alphas": {"lora__rank_pattern": RANKS, "lora__alpha_pattern": {"v_proj": 12.5}},
+    "ranks from pissa": {"lora__init_lora_weights": "pissa", "lora__rank_pattern": RANKS, "lora__use_rslora": True},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_lora_resumes_to_the_same_file_and_is_opened_as_it_was_trained(
+    way: str, tiny_base: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    from rankwise.data.batch import pack
+    from rankwise.model.loss import target_losses
+    from rankwise.model.open import open_adapter
+
+    changes = WAYS[way]
+    whole = train(tiny_base, corpus, tmp_path / "whole", **changes)
+
+    def interrupt(event: dict) -> None:
+        if event["event"] == "step" and event["step"] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    train(tiny_base, corpus, tmp_path / "run", observer=interrupt, **changes)
+    train(tiny_base, corpus, tmp_path / "run", resume=True, **changes)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert verify_adapter(whole.adapter, identify_base(tiny_base), read_anatomy(tiny_base)) == []
+    record = read_adapter(whole.adapter).record
+    assert record is not None and record.method == changes.get("method", "lora")
+    assert record.base.quantization == changes.get("quantization", "none")
+    opened = open_adapter(whole.adapter, tiny_base, "float32", "cpu")
+    with torch.no_grad():
+        losses = torch.cat([target_losses(opened.model, pack([row], False)) for row in corpus.held_out_rendered])
+    assert float(losses.mean()) == pytest.approx(whole.finished.progress.best_loss, rel=1e-3)
+
+
+def test_patterns_are_saved_in_the_order_in_which_they_were_trained(
+    tiny_base: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    """PEFT sorts them when it saves, and takes the first that matches when it loads."""
+    ranks = {r"layers\.1\..*v_proj": 6, "[qv]_proj": 2}
+    done = train(tiny_base, corpus, tmp_path / "run", lora__rank_pattern=ranks)
+    config = json.loads((done.adapter / "adapter_config.json").read_text())
+    assert list(config["rank_pattern"].items()) == list(ranks.items())
+    found = {module.removeprefix("model."): pair.r for module, pair in read_adapter(done.adapter).pairs.items()}
+    assert found == {
+        **{"layers.0.self_attn.q_proj": 2, "layers.0.self_attn.v_proj": 2, "layers.0.mlp.down_proj": 4},
+        **{"layers.1.self_attn.q_proj": 2, "layers.1.self_attn.v_proj": 6, "layers.1.mlp.down_proj": 4},
+    }
+    again = train(tiny_base, corpus, tmp_path / "again", adapter=str(done.adapter), lora__rank_pattern=ranks)
+    assert verify_adapter(again.adapter, identify_base(tiny_base), read_anatomy(tiny_base)) == []
+    config = json.loads((again.adapter / "adapter_config.json").read_text())
+    assert list(config["rank_pattern"]) == list(ranks)
+
+
+def test_methods_and_quantizations_that_contradict_each_other_train_nothing(
+    tiny_base: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    for method, kept in (("full", "none"), ("lora", "nf4"), ("qlora", "none"), ("qlora", "gptq")):
+        with pytest.raises(PlanError, match="not as planned"):
+            train(tiny_base, corpus, tmp_path / "run", method=method, quantization=kept)
 
 
 def test_resuming_on_a_damaged_checkpoint_says_so_and_gives_the_same_file(

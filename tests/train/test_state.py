@@ -28,7 +28,7 @@ MakeModel = Callable[..., torch.nn.Module]
 
 
 def stepped(model: torch.nn.Module, optim: OptimSettings = OPTIM) -> torch.optim.AdamW:
-    optimizer = make_optimizer(trainable(model).values(), optim)
+    optimizer = make_optimizer(trainable(model), optim)
     for p in trainable(model).values():
         p.grad = torch.randn_like(p)
     optimizer.step()
@@ -54,8 +54,8 @@ def test_everything_comes_back(optim: str, make_model: MakeModel, tmp_path: Path
     drawn = torch.rand(3)
 
     other = make_model(seed=1)
-    fresh = make_optimizer(trainable(other).values(), replace(OPTIM, optim=optim))
-    got, got_best = load_checkpoint(path, other, fresh)
+    fresh = make_optimizer(trainable(other), replace(OPTIM, optim=optim))
+    got, got_best, _ = load_checkpoint(path, other, fresh)
     assert got == progress
     assert torch.equal(torch.rand(3), drawn)
     assert got_best is not None and all(torch.equal(got_best[name], best[name]) for name in best)

@@ -43,11 +43,18 @@ def render_card(record: AdapterRecord, facts: AdapterFacts) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+_BITS = {
+    "nf4": 'load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True',
+    "int8": "load_in_8bit=True",
+}
+"""As in model/quantize."""
+
+
 def _front_matter(record: AdapterRecord) -> str:
     fields: dict[str, object] = {
         "base_model": record.base.name,
         "library_name": "peft",
-        "pipeline_tag": "text-generation",
+        "pipeline_tag": "text-classification" if record.task.task == "seq_cls" else "text-generation",
         "tags": ["lora", "rankwise", *([record.domain] if record.domain else [])],
     }
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]  # JSON is YAML
@@ -62,8 +69,9 @@ def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
     )
     rows = {
         "base weights": f"`{record.base.identity.weights}`",
-        "method": record.method,
-        "r": f"{facts.r}",
+        "base kept in": {"none": "its own precision"}.get(record.base.quantization, record.base.quantization),
+        "method": record.method if record.objective == "sft" else f"{record.method}, objective {record.objective}",
+        "r": _ranks(facts),
         "lora_alpha": f"{facts.config.get('lora_alpha')}",
         "on": f"{', '.join(leaves)} (layers: {len(facts.pairs)})",
         "parameters": f"{facts.parameters:,}",
@@ -75,6 +83,13 @@ def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
         "trained": f"{record.created} with {versions}",
     }
     return _table(["", ""], [[key, value] for key, value in rows.items()])
+
+
+def _ranks(facts: AdapterFacts) -> str:
+    ranks = [pair.r for pair in facts.pairs.values()]
+    if len(set(ranks)) == 1:
+        return f"{facts.r}"
+    return f"{min(ranks)} to {max(ranks)}, {sum(ranks) / len(ranks):.1f} on average"
 
 
 def _task(record: AdapterRecord) -> str:
@@ -89,9 +104,11 @@ def _task(record: AdapterRecord) -> str:
         lines.append(f"Tools every training row had: {len(record.task.tools)}, listed in rankwise.json.")
     if record.task.instruction:
         lines.append(f"Its prompt:\n\n```text\n{record.task.instruction}\n```")
-    lines.append(
-        "It expects the base's own chat template and tokenizer; rankwise.json holds their digests and the plan."
-    )
+    if record.task.task == "seq_cls":
+        lines.append("It reads the text alone, by the base's own tokenizer; the head over these labels is in it.")
+    else:
+        lines.append("It expects the base's own chat template and tokenizer.")
+    lines.append("rankwise.json holds the digests of what it needs, and the plan.")
     return "\n\n".join(lines)
 
 
@@ -123,14 +140,41 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _loading(record: AdapterRecord) -> str:
+    if record.task.task == "seq_cls":
+        return _loading_classifier(record)
+    kept = record.base.quantization
+    imports, base = "AutoModelForCausalLM, AutoTokenizer", "AutoModelForCausalLM.from_pretrained(BASE)"
+    note = f"Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:"
+    if kept != "none":
+        imports = "AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig"
+        base = f"AutoModelForCausalLM.from_pretrained(BASE, quantization_config=BitsAndBytesConfig({_BITS[kept]}))"
+        note += f" it was trained on that base kept in {kept}, and is for that."
+    return f"""{note}
+
+```python
+from peft import PeftModel
+from transformers import {imports}
+
+tokenizer = AutoTokenizer.from_pretrained(BASE)
+base = {base}
+model = PeftModel.from_pretrained(base, ADAPTER)
+```
+
+With rankwise: `rankwise chat ADAPTER`."""
+
+
+def _loading_classifier(record: AdapterRecord) -> str:
     return f"""Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:
 
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+labels = {json.dumps(record.task.labels, ensure_ascii=False)}
 tokenizer = AutoTokenizer.from_pretrained(BASE)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), ADAPTER)
+names = dict(enumerate(labels))
+base = AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=len(names), id2label=names)
+model = PeftModel.from_pretrained(base, ADAPTER).eval()
 ```
 
-With rankwise: `rankwise chat ADAPTER`."""
+With rankwise: `rankwise evaluate ADAPTER --data ROWS`."""

@@ -9,15 +9,17 @@ from rankwise.cli.chat import chat
 from rankwise.cli.check import check
 from rankwise.cli.demo import demo
 from rankwise.cli.evaluate import evaluate
+from rankwise.cli.experiment import experiment
 from rankwise.cli.init import init
 from rankwise.cli.models import models
 from rankwise.cli.plan import plan
 from rankwise.cli.selftest import selftest
+from rankwise.cli.serve import serve
 from rankwise.cli.train import train
 
 app = typer.Typer(
     name="rankwise",
-    help="LoRA adapters without regret: plan, train, prove and catalogue one base model's many domains.",
+    help="LoRA adapters without regret: plan, train, prove, catalogue and serve one base model's many domains.",
     epilog="RANKWISE_HOME (default ~/.rankwise) holds bases and adapters. "
     "Exit codes: 0 done, 1 a check says no, 2 the input is wrong.",
     no_args_is_help=True,
@@ -27,7 +29,9 @@ app = typer.Typer(
 )
 for verb in (demo, init, check, plan, train, evaluate):
     app.command()(verb)
+app.add_typer(experiment, name="experiment")
 app.add_typer(adapters, name="adapters")
 app.command()(chat)
+app.command()(serve)
 app.add_typer(models, name="models")
 app.command()(selftest)

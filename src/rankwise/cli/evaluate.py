@@ -61,5 +61,6 @@ def show_evaluation(console: Console, judged: Evaluation) -> None:
     for name, note in told.items():
         if note:
             console.print(f"{CONTESTANTS[name]}: {visible(note)}", soft_wrap=True)
-    gained, lost = len(judged.flips.gained), len(judged.flips.lost)
-    console.print(f"From base to adapter {gained} rows became right and {lost} wrong.")
+    if judged.flips is not None:
+        gained, lost = len(judged.flips.gained), len(judged.flips.lost)
+        console.print(f"From base to adapter {gained} rows became right and {lost} wrong.")

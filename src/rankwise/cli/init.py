@@ -182,7 +182,8 @@ def _untrainable(anatomy: Anatomy) -> str | None:
 
     if refusal("task", anatomy.task) is None:
         return None
-    return f"{anatomy.architecture} is an {anatomy.kind}; this build trains causal models only, so choose another base"
+    kinds = "causal bases and encoders"
+    return f"{anatomy.architecture} is an {anatomy.kind}; this build trains {kinds} only, so choose another base"
 
 
 def _complete(draft: Draft, model: str | None, domain: str | None) -> None:

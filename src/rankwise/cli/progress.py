@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rankwise.cli.text import CONTESTANTS, METRICS, score_text, size_text, time_text
+from rankwise.cli.text import CONTESTANTS, METRICS, bits_text, score_text, size_text, time_text
 from rankwise.events import Event, Observer
 
 if TYPE_CHECKING:
@@ -128,8 +128,12 @@ def _train_begin(event: Event) -> Advance:
 
 
 def _step(event: Event) -> Advance:
-    facts = {
-        "loss": f"loss {event['loss']:.3f}",
+    facts = {"loss": f"loss {event['loss']:.3f}"}
+    if "reward" in event:
+        facts["learnt"] = f"reward {event['reward']:.3f}"
+    elif "accuracy" in event:
+        facts["learnt"] = f"chosen preferred in {event['accuracy']:.0%}"
+    facts |= {
         "speed": f"{event['tokens_per_second']:.0f} tokens/s",
         "left": f"{time_text(event['seconds_left'])} left",
     }
@@ -138,7 +142,11 @@ def _step(event: Event) -> Advance:
 
 def _held_out(event: Event) -> str:
     best = ", best so far" if event["best"] else ""
-    return f"step {event['step']}: held-out {event['bits_per_token']:.3f} bits/token on {event['rows']} rows{best}"
+    return f"step {event['step']}: held-out {bits_text(event)} on {event['rows']} rows{best}"
+
+
+def _preferences(event: Event) -> str:
+    return f"step {event['step']}: the chosen answer is preferred in {event['held_out_accuracy']:.0%} of held-out rows"
 
 
 def _resumed(event: Event) -> str:
@@ -190,6 +198,18 @@ def _contestant_end(event: Event) -> str:
     return f"{name}: {', '.join(told) or 'no score'} ({time_text(event['seconds'])})"
 
 
+def _experiment_plan(event: Event) -> str:
+    seconds = event["seconds"]
+    time = "an unknown time" if seconds is None else f"about {time_text(seconds)}"
+    told = f"{event['runs']} runs at most, {time}, {size_text(event['disk_bytes'])} of disk at a time"
+    return "\n".join([told, *(f"given up for the budget: {what}" for what in event["gave_up"])])
+
+
+def _experiment(event: Event) -> Advance:
+    count = f"{event['done']}/{event['of']} runs"
+    return Advance("experiment", event["done"], event["of"], count, {"cell": event["cell"]})
+
+
 _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "fetch": _fetch,
     "measure": _measure,
@@ -197,6 +217,7 @@ _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "train_begin": _train_begin,
     "step": _step,
     "held_out": _held_out,
+    "preferences": _preferences,
     "checkpoint_damaged": _checkpoint_damaged,
     "resume": _resume,
     "resumed": _resumed,
@@ -206,4 +227,6 @@ _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "contestant_begin": _contestant_begin,
     "contestant_progress": _contestant_progress,
     "contestant_end": _contestant_end,
+    "experiment_plan": _experiment_plan,
+    "experiment": _experiment,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 CONTESTANTS: Mapping[str, str] = {
     "base": "base",
@@ -17,7 +18,14 @@ METRICS: Mapping[str, str] = {
     "field_f1": "field F1",
     "rouge_l": "ROUGE-L",
     "bits_per_token": "bits/token",
+    "bits_per_row": "bits/row",
 }
+
+
+def bits_text(told: Mapping[str, Any]) -> str:
+    """A held-out loss in the unit it is in."""
+    metric = next(name for name in ("bits_per_token", "bits_per_row") if name in told)
+    return f"{told[metric]:.3f} {METRICS[metric]}"
 
 
 def visible(text: str) -> str:
@@ -35,6 +43,8 @@ def value_text(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(value_text, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{visible(str(name))}: {value_text(inner)}" for name, inner in value.items())
     return visible(str(value))
 
 

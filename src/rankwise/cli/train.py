@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rankwise.cli.options import AsJson, Overrides
 from rankwise.cli.screen import Screen, answering, refuse
-from rankwise.cli.text import size_text, time_text
+from rankwise.cli.text import bits_text, size_text, time_text
 from rankwise.signals import Interrupted, stop_on_signals
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def show_trained(console: Console, trained: Trained) -> None:
         f"at most {size_text(trained.peak_memory_bytes)} of memory."
     )
     held_out = trained.held_out
-    console.print(f"Best held-out loss: {held_out['bits_per_token']:.3f} bits/token, after step {held_out['step']}.")
+    console.print(_learnt(held_out))
     if trained.prediction is not None:
         seconds, memory = trained.prediction["seconds"], trained.prediction["memory_bytes"]
         console.print(
@@ -95,6 +95,15 @@ def show_trained(console: Console, trained: Trained) -> None:
         )
     console.print(f"adapter: {trained.adapter}", soft_wrap=True)
     console.print(f"in the catalogue: {trained.entry.id}", soft_wrap=True)
+
+
+def _learnt(held_out: Mapping[str, Any]) -> str:
+    """What the run came to, in the words of its objective."""
+    if "held_out_accuracy" in held_out:
+        return f"The chosen answer is preferred in {held_out['held_out_accuracy']:.0%} of held-out rows."
+    if "reward" in held_out:
+        return f"Mean reward at the end of training: {held_out['reward']:.3f}."
+    return f"Best held-out loss: {bits_text(held_out)}, after step {held_out['step']}."
 
 
 def _remarks(run: Path) -> tuple[Problem, ...]:

@@ -68,7 +68,7 @@ class Corpus:
 
     @property
     def train_lengths(self) -> list[int]:
-        return [len(row.ids) for row in self.train_rendered]
+        return [row.length for row in self.train_rendered]
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
     inspection = inspect_rows(
         train,
         held_out,
-        [len(r.ids) for r in rendered_train],
-        [len(r.ids) for r in rendered_held],
+        [r.length for r in rendered_train],
+        [r.length for r in rendered_held],
         limit,
         (*over, *held_over),
     )
@@ -196,11 +196,11 @@ def _fit_sides(
     """Ask, render and fit the rows. A label left without a training row is given up: the prompt must not offer it."""
     labels, lost = _labels(train), list[Row]()
     while True:
-        instruction = default_instruction(labels) if labels and request.instruction is None else request.instruction
+        instruction = _instruction(renderer, request, labels)
         sides = [[asked(row, instruction) for row in rows] for rows in (train, held_out)]
         rendered = [_render_all(renderer, rows, request, problems) for rows in sides]
         raise_data_errors(problems, request.train)
-        limit = request.max_length or min(max(len(shown.ids) for side in rendered for shown in side), base_max_length)
+        limit = request.max_length or min(max(shown.length for side in rendered for shown in side), base_max_length)
         fitted, fitted_held = (
             fit_rows(renderer, rows, shown, limit, request.too_long, request.assistant_turns)
             for rows, shown in zip(sides, rendered, strict=True)
@@ -212,6 +212,13 @@ def _fit_sides(
         lost += [row for row in train if row.label not in left]
         train = [row for row in train if row.label in left]
         labels = left
+
+
+def _instruction(renderer: Renderer, request: CorpusRequest, labels: Sequence[str]) -> str | None:
+    """What stands before the text of every label row."""
+    if not renderer.takes_prompt:
+        return None
+    return default_instruction(labels) if labels and request.instruction is None else request.instruction
 
 
 def _read_both(request: CorpusRequest) -> tuple[Table, Table | None]:
@@ -273,13 +280,13 @@ def fit_rows(
 ) -> Fitted:
     """Apply `data.too_long` to the rows of more than `limit` tokens."""
     long = list[tuple[Row, int]]()
-    fitted = Fitted([], [], tuple(r.where for r, s in zip(rows, rendered, strict=True) if len(s.ids) > limit), [])
+    fitted = Fitted([], [], tuple(r.where for r, s in zip(rows, rendered, strict=True) if s.length > limit), [])
     for row, shown in zip(rows, rendered, strict=True):
-        if len(shown.ids) > limit:
+        if shown.length > limit:
             if too_long == "drop":
                 continue
             if too_long == "error":
-                long.append((row, len(shown.ids)))
+                long.append((row, shown.length))
                 continue
             try:
                 row, shown = renderer.shorten(row, limit, assistant_turns)

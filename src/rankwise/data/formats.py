@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -228,6 +228,55 @@ def _conversation(
     )
 
 
+def _preference(fields: Fields, where: str, report: Report) -> Row | None:
+    """A prompt (or an instruction, perhaps with an input) with a better and a worse answer."""
+    prompt = _asked_of_both(fields, report)
+    chosen, rejected = _one_answer(fields, "chosen", report), _one_answer(fields, "rejected", report)
+    if prompt is None or chosen is None or rejected is None:
+        return None
+    if chosen.strip() == rejected.strip():
+        report("no-preference", '"chosen" and "rejected" are the same answer, which teaches nothing; drop the row')
+        return None
+    row = _conversation([*prompt, _turn("assistant", chosen)], where, None, report)
+    return row and replace(row, rejected=rejected)
+
+
+def _asked_of_both(fields: Fields, report: Report) -> list[Message] | None:
+    """The conversation that both answers continue."""
+    system = _text(fields, "system", report, optional=True)
+    if (fields.get("prompt") is None) == (fields.get("instruction") is None):
+        report("missing-key", 'give either "prompt" or "instruction" (perhaps with "input") beside the two answers')
+        return None
+    if fields.get("prompt") is not None:
+        prompt = _side(fields, "prompt", "user", report)
+        if isinstance(fields["prompt"], str) and not fields["prompt"].strip():
+            report("empty-question", '"prompt" is empty; write it or drop the row')
+            return None
+        return None if prompt is None or system is None else [*_system(system), *prompt]
+    parts = [_text(fields, "instruction", report), _text(fields, "input", report, optional=True)]
+    if system is None or None in parts:
+        return None
+    written = [part for part in parts if part and part.strip()]
+    if not written:
+        report("empty-question", '"instruction" and "input" are both empty; write one or drop the row')
+        return None
+    return [*_system(system), _turn("user", "\n".join(written))]
+
+
+def _one_answer(fields: Fields, key: str, report: Report) -> str | None:
+    """The text under `key`, which may be written as a list of one assistant message."""
+    value = fields[key]
+    if not isinstance(value, list):
+        return _answer(fields, key, report)
+    messages = read_messages(value, key, report)
+    if messages is None:
+        return None
+    if len(messages) != 1 or messages[0]["role"] != "assistant" or messages[0].get("tool_calls"):
+        report("wrong-type", f'"{key}" must be a text or one assistant message with a text; put the rest into "prompt"')
+        return None
+    return _answer({key: messages[0]["content"]}, key, report)
+
+
 def _turn(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
@@ -242,5 +291,6 @@ FORMATS = (
     Format("prompt/completion", ("prompt", "completion"), ("tools",), _prompt_completion),
     Format("chat", ("messages",), ("tools",), _messages),
     Format("ShareGPT chat", ("conversations",), ("system", "tools"), _sharegpt),
+    Format("preference", ("chosen", "rejected"), ("prompt", "instruction", "input", "system"), _preference),
 )
 """The formats that are read; no two share a required key."""

@@ -17,7 +17,7 @@ from rankwise.data.columns import tidy
 from rankwise.data.table import Faults, Record
 
 if TYPE_CHECKING:
-    import datasets  # type: ignore[import-untyped]
+    import datasets
 
 _ID = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?::(?P<split>[\w.\[\]%:+-]+))?")
 FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")

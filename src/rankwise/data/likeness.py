@@ -43,7 +43,9 @@ def prompt_key(row: Row) -> str:
 
 
 def answer_key(row: Row) -> str:
-    return " ".join(row.answer.split())
+    """Of a preference both answers, in their order."""
+    answers = (row.answer,) if row.rejected is None else (row.answer, row.rejected)
+    return "\0".join(" ".join(answer.split()) for answer in answers)
 
 
 @dataclass(frozen=True)

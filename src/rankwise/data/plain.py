@@ -1,5 +1,6 @@
-"""Rows for bases without a chat template: an encoder reads the text alone, an encoder-decoder reads it and writes the
-answer. Such bases are planned for and not trained yet, so these ids are counted and looked at, and no more."""
+"""Rows for bases without a chat template: an encoder reads the text alone and gives it a label, an encoder-decoder
+reads it and writes the answer. The latter is planned for and not trained yet, so its ids are counted and looked at, and
+no more."""
 
 from __future__ import annotations
 
@@ -20,19 +21,34 @@ class PlainRenderer(Renderer):
         super().__init__(folder, estimate=estimate)
         self.kind = kind
         self.template_name = "none"
+        self.takes_prompt = kind != "encoder"
 
     def render(self, row: Row, turns: AssistantTurns = "all") -> Rendered:
         """Of an encoder the last position stands for the label: one answer a row. Only the last answer is asked for."""
         text = "\n".join(str(message["content"] or "") for message in row.messages[:-1])
         source = self._with_specials(text)
         if self.kind == "encoder":
-            return Rendered(tuple(source), (*[False] * (len(source) - 1), True), len(source), True)
+            label = row.label if row.label is not None else row.answer
+            return Rendered(tuple(source), (*[False] * (len(source) - 1), True), len(source), True, label)
         target = self._with_specials(row.answer)
         supervised = [False] * len(source) + [True] * len(target)
         return Rendered((*source, *target), tuple(supervised), len(source), True)
+
+    def preview(self, rendered: Rendered) -> list[tuple[str, bool]]:
+        """Of an encoder the text, and then its label, which is no part of it."""
+        if rendered.label is None:
+            return super().preview(rendered)
+        return [(self.tokenizer.decode(list(rendered.ids), skip_special_tokens=False), False), (rendered.label, True)]
 
     def _with_specials(self, text: str) -> list[int]:
         if self.estimated:
             return self.encode(text) + sorted(self.stop_ids)[:1] * ESTIMATED_SPECIALS
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=True).ids
         return ids
+
+
+def make_renderer(
+    folder: Path, kind: Literal["causal", "encoder", "encoder-decoder"], estimate: bool = False
+) -> Renderer:
+    """What renders the rows of a base of this kind."""
+    return Renderer(folder, estimate=estimate) if kind == "causal" else PlainRenderer(folder, kind, estimate)

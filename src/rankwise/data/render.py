@@ -53,10 +53,19 @@ class Rendered:
     """Tokens before the last answer; `ids[:prompt]` is what a model is asked with."""
     stops: bool
     """A supervised stop token ends every supervised answer."""
+    label: str | None = None
+    """What an encoder is to say of the text, which it does not write; None: the answer is among the tokens."""
+    rejected: tuple[int, ...] | None = None
+    """Preference rows only: the tokens of the worse answer, stop token included, which continue `ids[:prompt]` too."""
 
     @property
     def num_supervised(self) -> int:
         return sum(self.supervised)
+
+    @property
+    def length(self) -> int:
+        """Tokens of the row; of a preference with the longer of its two answers."""
+        return max(len(self.ids), self.prompt + len(self.rejected or ()))
 
 
 class _Generation(Extension):
@@ -104,6 +113,8 @@ class Renderer:
 
     def __init__(self, folder: Path, today: datetime = TEMPLATE_DATE, estimate: bool = False) -> None:
         self.folder = folder
+        self.takes_prompt = True
+        """Whether a text/label row is asked under an instruction."""
         config = _read(folder / "tokenizer_config.json")
         self._special = {
             name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -206,7 +217,21 @@ class Renderer:
             cursor = len(through)
 
     def render(self, row: Row, turns: AssistantTurns = "all") -> Rendered:
-        """Ids and loss mask of one row; DataError with the row's place if the template refuses it."""
+        """Ids and loss mask of one row; DataError with the row's place if the template refuses it.
+
+        Of a preference row the better answer, and the worse one beside it.
+        """
+        shown = self._render(row, turns)
+        if row.rejected is None:
+            return shown
+        other = {"role": "assistant", "content": row.rejected}
+        worse = self._render(replace(row, messages=(*row.messages[:-1], other)), turns)
+        if worse.ids[: worse.prompt] != shown.ids[: shown.prompt]:
+            message = "the base's chat template writes the prompt differently before the rejected answer"
+            raise DataError(problems=[Problem("error", "template-rewrites-turns", row.where, message)])
+        return replace(shown, rejected=worse.ids[worse.prompt :], stops=shown.stops and worse.stops)
+
+    def _render(self, row: Row, turns: AssistantTurns) -> Rendered:
         ids: list[int] = []
         supervised: list[bool] = []
         prompt, stops = 0, True
@@ -234,10 +259,10 @@ class Renderer:
         """The row with the end of its last question cut until it fits `max_length` tokens; answers stay whole."""
         at = max(i for i, message in enumerate(row.messages) if message["role"] == "user")
         rendered = self.render(row, turns)
-        while len(rendered.ids) > max_length:
+        while rendered.length > max_length:
             content = str(row.messages[at]["content"])
             places = self.tokenizer.encode(content, add_special_tokens=False).offsets
-            keep = len(places) - max(1, len(rendered.ids) - max_length)
+            keep = len(places) - max(1, rendered.length - max_length)
             # Cut between characters: a token may hold part of one.
             end = min(places[keep][0], len(content) - 1) if keep > 0 else 0
             if end < 1:
@@ -247,7 +272,7 @@ class Renderer:
                             "error",
                             "cannot-truncate",
                             row.where,
-                            f"{len(rendered.ids)} tokens, and {max_length} cannot be reached by cutting the question; "
+                            f"{rendered.length} tokens, and {max_length} cannot be reached by cutting the question; "
                             "raise data.max_length or choose data.too_long: drop",
                         )
                     ]

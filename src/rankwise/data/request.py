@@ -33,7 +33,7 @@ def corpus_request(asked: Asked, domain: Domain | None) -> CorpusRequest:
         instruction=instruction,
         max_length=None if data.max_length == "auto" else data.max_length,
         too_long=data.too_long,
-        assistant_turns=data.assistant_turns,
+        assistant_turns=data.assistant_turns if asked.recipe.objective == "sft" else "last",
         seed=asked.recipe.training.seed,
     )
 

@@ -12,7 +12,7 @@ from rankwise.errors import DataError, Problem
 Message = dict[str, Any]
 """`{"role": "system" | "user" | "assistant" | "tool", "content": str}`, perhaps with `tool_calls`."""
 
-Shape = Literal["labels", "instruction", "prompt_completion", "messages"]
+Shape = Literal["labels", "instruction", "prompt_completion", "messages", "preferences"]
 
 MAX_LISTED = 50
 """Errors listed for one file; the rest are counted."""
@@ -40,11 +40,15 @@ class Row:
     tools: tuple[dict[str, Any], ...] | None = None
     completion_start: int | None = None
     """Prompt/completion rows only: index in `messages` of the first that belongs to the completion."""
+    rejected: str | None = None
+    """Preference rows only: the answer that is worse than `answer`, to the same prompt."""
 
     @property
     def shape(self) -> Shape:
         if self.label is not None:
             return "labels"
+        if self.rejected is not None:
+            return "preferences"
         if self.instruction is not None:
             return "instruction"
         return "messages" if self.completion_start is None else "prompt_completion"

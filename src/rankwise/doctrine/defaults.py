@@ -103,6 +103,15 @@ def target_modules_of_a_stranger(situation: Situation) -> Advice:
     return Advice(situation.projections, "PEFT asks for names here, and no queries and values were found: all of them")
 
 
+@DEFAULTS.rule("lora.rank_per_expert", "", "conventional", document="rankwise", when="mixture of experts")
+def rank_per_expert(situation: Situation) -> Advice | None:
+    if not situation.experts or not situation.active_experts:
+        return None
+    r, active = int(situation.number("lora.r")), situation.active_experts
+    reason = f"{r} / {active}: the active experts have a dense layer's rank between them; PEFT would give r to each"
+    return Advice(max(1, r // active), reason)
+
+
 @DEFAULTS.rule("training.eval_steps", "", "conventional", document="rankwise")
 def eval_steps(situation: Situation) -> Advice:
     return Advice(max(1, int(situation.number("steps") // 5)), "about five looks at the held-out rows in a run")

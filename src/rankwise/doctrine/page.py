@@ -56,7 +56,7 @@ its rank). `{SILENT}` is where the rule does not apply; *elsewhere* then shows a
 **reason** is the one given for the first value of the line, figures and all; on another base it has that base's.
 
 "All 7 projections" are attention's q, k, v, o and the MLP's gate, up, down. Of a mixture of experts (Qwen3-30B-A3B) the
-MLP's are inside fused experts, which this build cannot adapt; the plan leaves them out and says so.
+MLP's are inside fused experts, which a plan adapts as parameters, with a rank of their own: `lora.rank_per_expert`.
 
 **Conflict** lines name the values on which the doctrines differ, with those that give them.
 """
@@ -128,7 +128,7 @@ def _default_part() -> str:
     rows: list[list[object]] = []
     for key in sorted({*own.decides, *DEFAULTS.decides}, key=_place):
         said = {name: own.advise(key, base) or DEFAULTS.advise(key, base) for name, base in bases.items()}
-        values = [_shown(advice.value, bases[name]) for name, advice in said.items() if advice is not None]
+        values = [SILENT if advice is None else _shown(advice.value, bases[name]) for name, advice in said.items()]
         first = next(advice for advice in said.values() if advice is not None)
         by = own.name if any(own.advise(key, base) is not None for base in bases.values()) else DEFAULTS.name
         rows.append([f"`{key}`", *values, first.reason, f"`{by}`"])
@@ -277,10 +277,10 @@ def _shown(value: Value, situation: Situation) -> str:
         return f"{value:g}"
     if not isinstance(value, list):
         return str(value)
-    every = situation.projections
-    if not set(every) <= set(value):
-        return " ".join(value)
-    return " ".join([f"all {len(every)} projections", *(f"+ {name}" for name in value if name not in every)])
+    every, names = situation.projections, [str(name) for name in value]
+    if not set(every) <= set(names):
+        return " ".join(names)
+    return " ".join([f"all {len(every)} projections", *(f"+ {name}" for name in names if name not in every)])
 
 
 def _table(header: list[str], rows: Iterable[Iterable[object]]) -> str:

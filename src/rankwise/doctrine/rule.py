@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Literal
 
-Value = str | int | float | bool | None | list[str]
+Value = str | int | float | bool | None | list[str] | list[int] | dict[str, int] | dict[str, float]
 Kind = Literal["measured", "stated", "conventional"]
 """On what a rule rests: a measurement of its source, the source's word, or custom."""
 
@@ -103,7 +103,7 @@ class Situation:
     def parameters_per_rank(self) -> int | None:
         """Trainable parameters that each rank adds on the settled targets; None where they cannot be counted."""
         targets = self.settled.get("lora.target_modules")
-        names = targets if isinstance(targets, list) else self.projections
+        names = [str(name) for name in targets] if isinstance(targets, list) else self.projections
         return (self.count_per_rank(names) or None) if self.count_per_rank is not None else None
 
     def named(self, *roles: str) -> list[str]:
@@ -122,9 +122,11 @@ class Situation:
     def adapts(self, *roles: str) -> bool:
         """Whether the settled targets reach a projection of one of these roles."""
         targets = self.settled.get("lora.target_modules")
+        if "expert" in roles and self.settled.get("lora.target_parameters"):
+            return True
         if not isinstance(targets, list):
             return targets == "all-linear" and bool(self.named(*roles))
-        return any(role in self._roles_of(target) for target in targets for role in roles)
+        return any(role in self._roles_of(str(target)) for target in targets for role in roles)
 
     def _roles_of(self, target: str) -> set[str]:
         """Roles this target name reaches, by PEFT's own rule: the name, or a dotted end of it."""

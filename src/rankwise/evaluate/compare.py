@@ -21,7 +21,7 @@ LEVEL = 0.05
 _DRAWS_AT_ONCE = 1 << 22
 
 _NAMES = {"base": "the base", "few_shot": "the few-shot base", "baseline": "the cheap baseline"}
-_METRICS = {
+METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
     "exact_match": "exact match",
@@ -100,6 +100,8 @@ def verdict(scores: Mapping[str, float], differences: Mapping[str, Difference]) 
     comes first, then what cannot be told apart from it, then what it beats.
     """
     order = sorted((name for name in _NAMES if name in differences), key=lambda name: _standing(differences[name]))
+    if not order:
+        return f"Nothing to hold the adapter ({scores['adapter']:.3f}) against."
     return "\n".join(_sentence(name, scores, differences[name]) for name in order)
 
 
@@ -113,7 +115,7 @@ def _standing(difference: Difference) -> int:
 def _sentence(name: str, scores: Mapping[str, float], difference: Difference) -> str:
     other = f"{_NAMES[name]} ({scores[name]:.3f})"
     adapter = f"the adapter ({scores['adapter']:.3f})"
-    metric = _METRICS[difference.metric]
+    metric = METRICS[difference.metric]
     low, high = difference.interval
     evidence = f"{difference.value:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, p = {_written(difference.p)}"
     if not difference.seen:

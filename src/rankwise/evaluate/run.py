@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import log
 from typing import Any
 
 from rankwise.data.render import Rendered
@@ -15,35 +12,20 @@ from rankwise.errors import DataError
 from rankwise.evaluate.baseline import label_baseline, nearest_answer
 from rankwise.evaluate.compare import Difference, Flips, difference, flips, verdict
 from rankwise.evaluate.few_shot import choose_examples
+from rankwise.evaluate.judge import Contestant, Judge
 from rankwise.evaluate.rows import EvaluationRows
-from rankwise.evaluate.score import Answer, Tally, count_outcomes, outcomes
-from rankwise.evaluate.task import Task, answer_tokens, with_examples
+from rankwise.evaluate.score import outcomes
+from rankwise.evaluate.task import Task, with_examples
 from rankwise.events import Observer
-from rankwise.model.generate import Done, Generated, generate, score_labels
-from rankwise.model.loss import mean_loss
 from rankwise.model.open import OpenAdapter
 
 CONTESTANTS = ("base", "few_shot", "baseline", "adapter")
+UNTRAINED_HEAD = "its head is random numbers until it is trained, so it answers nothing"
+ONE_TEXT = "an encoder reads one text, and no worked examples before it"
 EXAMPLE_TOKENS = 2048
 """Most tokens the few-shot examples may take."""
 EXAMPLES = 8
 """Examples shown, or one of each label where there are more labels."""
-BATCH_ROWS = 16
-
-
-@dataclass(frozen=True)
-class Contestant:
-    scores: Mapping[str, float | None]
-    """Metrics by name, and `bits_per_token` of the reference answers where it has probabilities."""
-    counts: Mapping[str, int]
-    """correct + wrong + truncated + error = rows."""
-    seconds: float
-    note: str
-    answers: tuple[Answer, ...]
-    tallies: tuple[Tally, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return {**self.scores, "counts": dict(self.counts), "seconds": self.seconds, "note": self.note}
 
 
 @dataclass(frozen=True)
@@ -57,9 +39,9 @@ class Evaluation:
     """Contestant -> why it could not run."""
     differences: Mapping[str, Difference]
     """Contestant -> the adapter minus it, in `metric`."""
-    flips: Flips
-    """Rows, by their place, that the adapter gained over the base, and lost."""
-    flipped_rows: Mapping[str, list[str]]
+    flips: Flips | None
+    """Rows, by their place, that the adapter gained over the base, and lost; None without a base."""
+    flipped_rows: Mapping[str, list[str]] | None
     """The same by file and line."""
     verdict: str
     held_out: str
@@ -76,7 +58,7 @@ class Evaluation:
         base = self.differences.get("base")
         result["difference"] = {**asdict(base), "against": "base"} if base else None
         result["differences"] = {name: asdict(found) for name, found in self.differences.items()}
-        result["flips"] = {"gained": self.flipped_rows["gained"], "lost": self.flipped_rows["lost"]}
+        result["flips"] = None if self.flipped_rows is None else dict(self.flipped_rows)
         result["absent"] = dict(self.absent)
         result["verdict"] = self.verdict
         return result
@@ -92,9 +74,10 @@ class Contest:
         seed: int,
         observer: Observer,
     ) -> None:
-        self.opened, self.model, self.renderer = opened, opened.model, opened.renderer
+        self.opened, self.renderer = opened, opened.renderer
         self.base_max_length = opened.max_length
-        self.task, self.seed, self.observer = task, seed, observer
+        self.task, self.seed = task, seed
+        self.judge = Judge(opened.model, opened.renderer, opened.max_length, task, observer)
 
     def run(self, found: EvaluationRows) -> Evaluation:
         """Every contestant on the same rows; without training rows, two of them are absent."""
@@ -103,28 +86,33 @@ class Contest:
         entered: dict[str, Contestant] = {}
         absent: dict[str, str] = {}
         plain = [self.renderer.render(row, "last") for row in rows]
-        with self.opened.base_alone():
-            entered["base"] = self._model_answers("base", rows, plain, references, "no examples, no adapter")
-            if train_rows is None:
-                absent["few_shot"] = absent["baseline"] = found.no_train
-            else:
-                shown, told = self._with_examples(rows, train_rows)
+        if self.task.classifies:
+            absent |= {"base": UNTRAINED_HEAD, "few_shot": ONE_TEXT}
+        else:
+            with self.opened.base_alone():
+                entered["base"] = self.judge.model_answers("base", rows, plain, references, "no examples, no adapter")
+                shown, told = self._with_examples(found)
                 if shown:
-                    entered["few_shot"] = self._model_answers("few_shot", rows, shown, references, told)
+                    entered["few_shot"] = self.judge.model_answers("few_shot", rows, shown, references, told)
                 else:
                     absent["few_shot"] = told
-        if train_rows is not None:
+        if train_rows is None:
+            absent["baseline"] = found.no_train
+        else:
             entered["baseline"] = self._cheap_answers(rows, train_rows, references)
-        entered["adapter"] = self._model_answers("adapter", rows, plain, references, "")
+        answer = self.judge.head_answers if self.task.classifies else self.judge.model_answers
+        entered["adapter"] = answer("adapter", rows, plain, references, "")
         return self._compare(rows, references, entered, absent, found.name)
 
-    def _with_examples(self, rows: Sequence[Row], train_rows: Sequence[Row]) -> tuple[list[Rendered], str]:
+    def _with_examples(self, found: EvaluationRows) -> tuple[list[Rendered], str]:
         """The rows after worked examples, and a note; none, and the reason, where that cannot be."""
-        examples = self._examples(train_rows)
+        if found.train is None:
+            return [], found.no_train
+        examples = self._examples(found.train)
         if not examples:
             return [], f"not one example fits {EXAMPLE_TOKENS} tokens and the base's context"
         try:
-            return [with_examples(self.renderer, row, examples) for row in rows], f"{len(examples)} examples"
+            return [with_examples(self.renderer, row, examples) for row in found.held_out], f"{len(examples)} examples"
         except DataError as fault:
             return [], f"examples cannot be shown as earlier turns: {fault}"
 
@@ -140,105 +128,15 @@ class Contest:
             kept.append(row)
         return kept
 
-    def _model_answers(
-        self, name: str, rows: Sequence[Row], rendered: Sequence[Rendered], references: Sequence[str], note: str
-    ) -> Contestant:
-        began = self._begin(name, rows)
-        tokens = answer_tokens(self.renderer, rows[0], self.task.labels)
-        longest_label = max(map(len, tokens), default=0)
-        needed = [max(len(row.ids), row.prompt + longest_label) for row in rendered]
-        fits = [i for i, count in enumerate(needed) if count <= self.base_max_length]
-        answers = [Answer("", error=f"over the base's context of {self.base_max_length} tokens")] * len(rows)
-        done = self._progress(name, len(rows))
-        bits = None
-        if self.task.labels and fits:
-            prompts = [rendered[i].ids[: rendered[i].prompt] for i in fits]
-            scores = score_labels(self.model, prompts, tokens, done)
-            probabilities = scores.softmax(1)
-            for place, (i, best) in enumerate(zip(fits, scores.argmax(1).tolist(), strict=True)):
-                answers[i] = Answer(self.task.labels[best], probability=float(probabilities[place, best]))
-            known = {label: column for column, label in enumerate(self.task.labels)}
-            paired = [(place, known[references[i]]) for place, i in enumerate(fits) if references[i] in known]
-            if paired:
-                nats = -sum(float(scores[place, column]) for place, column in paired)
-                bits = nats / log(2) / sum(len(tokens[column]) for _, column in paired)
-        elif fits:
-            for i, answer in self._generated(rendered, fits, done):
-                answers[i] = Answer(self.renderer.decode(answer.ids), truncated=answer.truncated)
-            bits = mean_loss(self.model, [rendered[i] for i in fits], BATCH_ROWS, share=True) / log(2)
-        return self._scored(name, references, answers, began, note, bits)
-
-    def _generated(
-        self, rendered: Sequence[Rendered], fits: Sequence[int], done: Done
-    ) -> Iterator[tuple[int, Generated]]:
-        """Answers a little longer than the longest reference at most, and never beyond the base's context."""
-        longest = max(len(row.ids) - row.prompt for row in rendered)
-        by_room: dict[int, list[int]] = defaultdict(list)
-        for i in fits:
-            by_room[min(longest + longest // 4 + 8, self.base_max_length - rendered[i].prompt)].append(i)
-        for room, chosen in by_room.items():
-            prompts = [rendered[i].ids[: rendered[i].prompt] for i in chosen]
-            yield from zip(chosen, generate(self.model, prompts, self.renderer.stop_ids, room, done), strict=True)
-
     def _cheap_answers(self, rows: Sequence[Row], train_rows: Sequence[Row], references: Sequence[str]) -> Contestant:
-        began = self._begin("baseline", rows)
+        began = self.judge.begin("baseline", rows)
         questions, train_questions = [row.question for row in rows], [row.question for row in train_rows]
         train_answers = [row.answer for row in train_rows]
         if self.task.labels:
             answers, note = label_baseline(train_questions, train_answers, questions), "TF-IDF and a linear SVM"
         else:
             answers, note = nearest_answer(train_questions, train_answers, questions), "the nearest training answer"
-        return self._scored("baseline", references, answers, began, note, None)
-
-    def _begin(self, name: str, rows: Sequence[Row]) -> float:
-        self.observer({"event": "contestant_begin", "time": time.time(), "contestant": name, "rows": len(rows)})
-        return time.perf_counter()
-
-    def _progress(self, name: str, rows: int) -> Any:
-        answered = 0
-
-        def done(more: int) -> None:
-            nonlocal answered
-            answered += more
-            self.observer(
-                {
-                    "event": "contestant_progress",
-                    "time": time.time(),
-                    "contestant": name,
-                    "done": answered,
-                    "rows": rows,
-                }
-            )
-
-        return done
-
-    def _scored(
-        self,
-        name: str,
-        references: Sequence[str],
-        answers: Sequence[Answer],
-        began: float,
-        note: str,
-        bits: float | None,
-    ) -> Contestant:
-        tallies = self.task.tallies(references, answers)
-        scores: dict[str, float | None] = {tally.metric: tally.value for tally in tallies}
-        if not self.task.labels:
-            scores.setdefault("field_f1", None)
-        if name != "baseline":
-            scores["bits_per_token"] = bits
-        seconds = time.perf_counter() - began
-        self.observer(
-            {
-                "event": "contestant_end",
-                "time": time.time(),
-                "contestant": name,
-                "scores": scores,
-                "seconds": seconds,
-            }
-        )
-        counts = count_outcomes(outcomes(references, answers))
-        return Contestant(scores, {str(k): v for k, v in counts.items()}, seconds, note, tuple(answers), tallies)
+        return self.judge.scored("baseline", references, answers, began, note, None)
 
     def _compare(
         self,
@@ -255,7 +153,10 @@ class Contest:
             for name, tally in tallies.items()
             if name != "adapter"
         }
-        found = flips(outcomes(references, entered["base"].answers), outcomes(references, entered["adapter"].answers))
+        found = None
+        if "base" in entered:
+            before, after = (outcomes(references, entered[name].answers) for name in ("base", "adapter"))
+            found = flips(before, after)
         return Evaluation(
             rows=len(rows),
             metric=metric,
@@ -263,7 +164,9 @@ class Contest:
             absent=absent,
             differences=differences,
             flips=found,
-            flipped_rows={
+            flipped_rows=None
+            if found is None
+            else {
                 "gained": [rows[i].where for i in found.gained],
                 "lost": [rows[i].where for i in found.lost],
             },

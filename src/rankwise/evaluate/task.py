@@ -29,6 +29,8 @@ class Task:
     assistant_turns: AssistantTurns
     scorer: str = "auto"
     """Of open answers: `fields`, `text`, or `auto`, by what the references look like."""
+    classifies: bool = False
+    """A head that was trained with the adapter gives the labels; nothing is written."""
 
     @property
     def kind(self) -> str:

@@ -11,7 +11,7 @@ from rankwise.facts.adapter import (
     write_record,
 )
 from rankwise.facts.base import NO_LIMIT, Anatomy, Projection, Targets, read_anatomy
-from rankwise.facts.classifier import as_classifier
+from rankwise.facts.classifier import as_classifier, require_body
 from rankwise.facts.embedded import EMBEDDED, Located, fetch_base, fetch_facts, locate_base
 from rankwise.facts.identity import BaseIdentity, compare_identity, identify_base, read_chat_template
 from rankwise.facts.machine import Machine, Measurement, load_measurement, read_machine, save_measurement
@@ -47,6 +47,7 @@ __all__ = [
     "read_anatomy",
     "read_chat_template",
     "read_machine",
+    "require_body",
     "save_measurement",
     "verify_adapter",
     "write_record",

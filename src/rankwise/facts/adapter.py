@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from rankwise.errors import AdapterError, Problem
 from rankwise.facts.header import HeaderError, Tensor, read_header
 from rankwise.facts.identity import BaseIdentity
+from rankwise.facts.modules import WRAPPED
 from rankwise.files import read_json, sha256_file, sha256_json, write_json
+from rankwise.recipe.patterns import PatternError, value_at
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -22,6 +24,9 @@ CARD = "README.md"
 
 UNESSENTIAL = ("base_model_name_or_path", "revision", "peft_version")
 """Config keys that say where and with what an adapter was saved, not what it is."""
+
+WRAPPED_BY = ".base_layer"
+"""What PEFT calls that which one of its layers is around."""
 
 LORA_KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 
@@ -33,10 +38,15 @@ class Part(BaseModel):
 class BaseRecord(Part):
     name: str
     identity: BaseIdentity
+    """Of its files, whose weights are not quantised."""
+    quantization: Literal["none", "nf4", "int8"] = "none"
+    """In which it was kept while the adapter was trained, and is for whatever runs it."""
 
 
 class TaskRecord(Part):
     kind: Literal["labels", "open"]
+    task: Literal["causal_lm", "seq_cls"] = "causal_lm"
+    """How the base answers: it writes, or a head over `labels` (in their order) that is saved with the adapter does."""
     scorer: str
     labels: tuple[str, ...] = ()
     instruction: str | None = None
@@ -71,6 +81,7 @@ class AdapterRecord(Part):
     name: str
     domain: str | None = None
     method: str = "lora"
+    objective: Literal["sft", "dpo", "grpo"] = "sft"
     base: BaseRecord
     task: TaskRecord
     data: DataRecord
@@ -87,14 +98,16 @@ class AdapterRecord(Part):
 
 @dataclass(frozen=True)
 class LoraPair:
-    """The two matrices on one layer: A is (r, in), B is (out, r)."""
+    """The two matrices on one layer: A is (r, in), B is (out, r); those of `experts` lie stacked, r times as many."""
 
     a: Tensor
     b: Tensor
+    experts: int = 1
 
     @property
     def r(self) -> int:
-        return self.a.shape[0]
+        """On one layer, or on one expert."""
+        return self.a.shape[0] // self.experts
 
 
 @dataclass(frozen=True)
@@ -110,7 +123,7 @@ class AdapterFacts:
     """rankwise.json; None for an adapter another tool made."""
     tensors: Mapping[str, Tensor]
     pairs: Mapping[str, LoraPair]
-    """Module path in the base -> its pair."""
+    """Path of a module in the base, or of a parameter that holds its experts -> its pair."""
 
     @property
     def r(self) -> int:
@@ -149,7 +162,7 @@ def read_adapter(path: Path) -> AdapterFacts:
             problems.append(_fault("adapter-record", path, f"{RECORD} cannot be read ({_reason(error)})"))
     if problems:
         raise AdapterError(problems=problems)
-    return AdapterFacts(path, adapter_digest(path), config, record, tensors, _pairs(tensors))
+    return AdapterFacts(path, adapter_digest(path), config, record, tensors, _pairs(tensors, config))
 
 
 def write_record(folder: Path, record: AdapterRecord) -> None:
@@ -171,12 +184,55 @@ def adapter_digest(path: Path) -> str:
     return sha256_json([sha256_file(path / WEIGHTS), meaning])[:12]
 
 
-def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, LoraPair]:
+def claimed_rank(config: Mapping[str, Any], path: str) -> object:
+    """By PEFT's rule: what the first of `rank_pattern` says that matches the layer's path, else `r`.
+
+    Raises PatternError.
+    """
+    patterns = config.get("rank_pattern")
+    return value_at(patterns if isinstance(patterns, dict) else {}, path, config.get("r"))
+
+
+def _pairs(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, LoraPair]:
     sides: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if (key := LORA_KEY.fullmatch(name)) and len(tensor.shape) == 2:
             sides.setdefault(key["module"], {})[key["side"]] = tensor
-    return {module: LoraPair(pair["A"], pair["B"]) for module, pair in sides.items() if len(pair) == 2}
+    whole = {module: LoraPair(pair["A"], pair["B"]) for module, pair in sides.items() if len(pair) == 2}
+    named = config.get("target_parameters")
+    named = [str(name) for name in named] if isinstance(named, list) else []
+    found = {}
+    for module, pair in whole.items():
+        path = _parameter(module, whole, named)
+        found[path or module] = pair if path is None else _stacked(pair, config, path)
+    return found
+
+
+def _parameter(module: str, pairs: Collection[str], named: Sequence[str]) -> str | None:
+    """The parameter that the pair at `module` is for, None if it is for a module: PEFT stacks wrappers on what holds
+    adapted parameters, each around the `base_layer` of the one outside, and does not write down whose they are."""
+    depth, holder = 0, module
+    while holder.endswith(WRAPPED_BY):
+        depth, holder = depth + 1, holder.removesuffix(WRAPPED_BY)
+    inside = dict.fromkeys(leaf for above, _, leaf in (name.rpartition(".") for name in named) if _holds(holder, above))
+    order = sorted(inside, key=lambda leaf: (WRAPPED.index(leaf) if leaf in WRAPPED else len(WRAPPED), leaf))
+    wrappers = sum(f"{holder}{WRAPPED_BY * n}" in pairs for n in range(len(order) + 1))
+    return f"{holder}.{order[-1 - depth]}" if order and wrappers == len(order) else None
+
+
+def _holds(module: str, name: str) -> bool:
+    """By PEFT's rule for parameters; a bare one is in what is called experts."""
+    return module.endswith("experts") if not name else module == name or module.endswith("." + name)
+
+
+def _stacked(pair: LoraPair, config: Mapping[str, Any], path: str) -> LoraPair:
+    """With the number of experts that its matrices and the claimed rank of each come to."""
+    try:
+        rank = claimed_rank(config, path)
+    except PatternError:
+        return pair
+    whole = isinstance(rank, int) and rank > 0 and pair.a.shape[0] % rank == 0
+    return replace(pair, experts=pair.a.shape[0] // rank) if whole and isinstance(rank, int) else pair
 
 
 def _fault(code: str, path: Path, message: str) -> Problem:

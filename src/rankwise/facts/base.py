@@ -20,6 +20,7 @@ from rankwise.facts.meta import walk_on_meta
 from rankwise.facts.modules import (
     BIASES,
     GROUPS,
+    TAKEN_FOR_EXPERTS,
     ExpertParameter,
     Module,
     container_names,
@@ -33,6 +34,7 @@ from rankwise.facts.modules import (
 )
 from rankwise.facts.settings import ConfigFault
 from rankwise.facts.shapes import RENAMED, TRANSPOSED, weights_from_config
+from rankwise.recipe.patterns import value_at
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
 Task = Literal["causal_lm", "seq_cls", "seq_2_seq_lm"]
@@ -48,6 +50,8 @@ MOST_LAYERS = 10_000
 """A config of more is damaged."""
 
 LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
+COUNTED_FROM_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet")
+"""Model types whose positions begin after their padding token's id."""
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
@@ -139,7 +143,7 @@ class Anatomy:
                 expanded[name] = tuple(dict.fromkeys(m.leaf for m in body))
                 found += expanded[name]
             elif matched := [m for m in self.modules if m.matches(name)]:
-                (found if any(m.reachable for m in matched) else unreachable).append(name)
+                (found if any(map(self._takes_adapter, matched)) else unreachable).append(name)
             elif inside := expand(self.modules, name):
                 expanded[name] = inside
                 found += inside
@@ -152,30 +156,51 @@ class Anatomy:
                 absent.append(name)
         return Targets(tuple(dict.fromkeys(found)), tuple(absent), expanded, tuple(unreachable))
 
-    def targeted(self, modules: Iterable[str]) -> tuple[Module, ...]:
-        """The linear layers that these target names put an adapter on."""
+    def targeted(self, modules: Iterable[str], layers: Collection[int] | None = None) -> tuple[Module, ...]:
+        """The linear layers that these target names put an adapter on; `layers`: in those of these numbers alone."""
         names = tuple(modules)
-        return tuple(m for m in self.modules if m.reachable and any(m.matches(name) for name in names))
+        return tuple(
+            m for m in self.modules if self._takes_adapter(m) and any(m.targeted_by(name, layers) for name in names)
+        )
+
+    def _takes_adapter(self, module: Module) -> bool:
+        """A classifier's head is trained whole, so PEFT puts no adapter on it."""
+        return module.reachable and not (self.classifier_parameters and module.role == "head")
+
+    def experts_meant(self, names: Iterable[str]) -> tuple[ExpertParameter, ...]:
+        """The fused experts that target names speak of, which PEFT must be given as `target_parameters`."""
+        named = tuple(names)
+        return tuple(p for p in self.expert_parameters if any(p.meant_by(name) for name in named))
 
     def targeted_experts(self, parameters: Iterable[str]) -> tuple[ExpertParameter, ...]:
         """The fused experts that these names of `target_parameters` put an adapter on."""
         names = tuple(parameters)
         return tuple(p for p in self.expert_parameters if any(p.matches(name) for name in names))
 
-    def trainable_parameters(self, modules: Iterable[str], r: int, bias: str = "none") -> int:
+    def trainable_parameters(
+        self,
+        modules: Iterable[str],
+        r: int,
+        bias: str = "none",
+        rank_pattern: Mapping[str, int] | None = None,
+        layers: Collection[int] | None = None,
+    ) -> int:
         """r * (in + out) over the targeted layers, plus the biases that `bias` (PEFT's word) trains; of the adapter
-        alone, without `classifier_parameters`."""
-        layers = self.targeted(modules)
-        count = sum(r * (m.in_features + m.out_features) for m in layers)
+        alone, without `classifier_parameters`. `rank_pattern`: other ranks than `r`, by PEFT's patterns."""
+        adapted, ranks = self.targeted(modules, layers), rank_pattern or {}
+        count = sum(value_at(ranks, m.path, r) * (m.in_features + m.out_features) for m in adapted)
         if bias == "all":
             return count + self.bias_parameters
         if bias == "lora_only":
-            return count + sum(m.out_features for m in layers if m.has_bias)
+            return count + sum(m.out_features for m in adapted if m.has_bias)
         return count
 
-    def expert_trainable_parameters(self, parameters: Iterable[str], r: int) -> int:
+    def expert_trainable_parameters(
+        self, parameters: Iterable[str], r: int, rank_pattern: Mapping[str, int] | None = None
+    ) -> int:
         """r * (in + out) for every expert of the fused parameters that `target_parameters` names."""
-        return sum(r * p.experts * (p.in_features + p.out_features) for p in self.targeted_experts(parameters))
+        experts, ranks = self.targeted_experts(parameters), rank_pattern or {}
+        return sum(value_at(ranks, p.path, r) * p.experts * (p.in_features + p.out_features) for p in experts)
 
 
 def read_anatomy(path: Path, name: str = "") -> Anatomy:
@@ -223,7 +248,7 @@ def describe(path: Path, name: str, config: Mapping[str, Any], weights: bool) ->
         hidden_size=hidden,
         num_layers=_first(inner, LAYERS) or count_layers(modules),
         vocab_size=vocabulary,
-        max_length=_first(inner, LENGTHS) or NO_LIMIT,
+        max_length=_max_length(inner),
         total_parameters=sum(w.size for w in found.weights),
         bias_parameters=sum(w.size for w in found.weights if w.name.endswith(BIASES)),
         projections=_projections(modules),
@@ -290,9 +315,12 @@ def _without_copies(tensors: tuple[Weight, ...], inner: Mapping[str, Any]) -> tu
 
 
 def _named_as_built(modules: tuple[Module, ...], model_type: str) -> tuple[Module, ...]:
-    """The modules under the names transformers gives them once loaded, where the files use others."""
+    """The modules under the names transformers gives them once loaded, where the files use others, with what PEFT makes
+    of these names."""
     renamed = RENAMED.get(model_type, {})
-    return tuple(replace(m, path=renamed[m.path]) if m.path in renamed else m for m in modules)
+    named = tuple(replace(m, path=renamed[m.path]) if m.path in renamed else m for m in modules)
+    taken = TAKEN_FOR_EXPERTS.get(model_type, ()) if any(m.role == "expert" for m in named) else ()
+    return tuple(replace(m, taken=True) if m.leaf in taken and m.role != "expert" else m for m in named)
 
 
 def _key_width(inner: Mapping[str, Any], modules: Iterable[Module], hidden: int) -> int:
@@ -302,6 +330,15 @@ def _key_width(inner: Mapping[str, Any], modules: Iterable[Module], hidden: int)
         return hidden
     named = next((m.out_features for m in modules if m.role == "key"), 0)
     return named or groups * (_first(inner, ("head_dim",)) or hidden // max(heads, 1))
+
+
+def _max_length(inner: Mapping[str, Any]) -> int:
+    """Positions that a token can have: RoBERTa leaves those up to its padding token's id unused."""
+    positions = _first(inner, LENGTHS) or NO_LIMIT
+    if inner.get("model_type") in COUNTED_FROM_PADDING and positions < NO_LIMIT:
+        padding = inner.get("pad_token_id")
+        positions -= (padding if isinstance(padding, int) else 1) + 1
+    return positions
 
 
 def _first(config: Mapping[str, Any], keys: Iterable[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from rankwise.facts.base import Anatomy
 
@@ -17,6 +17,8 @@ def trainable_parameters(
     r: int,
     bias: str = "none",
     *,
+    rank_pattern: Mapping[str, int] | None = None,
+    layers: Collection[int] | None = None,
     target_parameters: Iterable[str] = (),
     expert_r: int | None = None,
     virtual_tokens: int = 0,
@@ -28,8 +30,9 @@ def trainable_parameters(
     """Trainable parameters of `method`, one of METHODS; ValueError for another, or where a method cannot be counted.
 
     lora, qlora     r x (in + out) for each targeted layer, and the biases that `bias` trains; of a sequence classifier
-                    its head too. `target_parameters`: names of fused experts, adapted with `expert_r` (else r) for each
-                    expert.
+                    its head too. `layers`: PEFT's layers_to_transform, `rank_pattern`: its patterns of other ranks than
+                    r, which adalora does not take. `target_parameters`: names of fused experts, adapted with `expert_r`
+                    (else r) for each expert.
     dora            and a magnitude for each output.
     adalora         at its initial rank, `r`: A, B and r singular values for each layer.
     prefix          keys and values of `virtual_tokens` for every layer, or with `prefix_projection` an embedding and
@@ -56,13 +59,14 @@ def trainable_parameters(
     modules, parameters = tuple(modules), tuple(target_parameters)
     if parameters and method in ("dora", "adalora"):
         raise ValueError(f"{method} does not take target_parameters; lora does")
-    count = anatomy.trainable_parameters(modules, r, bias) + anatomy.classifier_parameters
-    count += anatomy.expert_trainable_parameters(parameters, r if expert_r is None else expert_r)
-    layers = anatomy.targeted(modules)
+    ranks = rank_pattern if method != "adalora" else None
+    count = anatomy.trainable_parameters(modules, r, bias, ranks, layers) + anatomy.classifier_parameters
+    count += anatomy.expert_trainable_parameters(parameters, r if expert_r is None else expert_r, ranks)
+    adapted = anatomy.targeted(modules, layers)
     if method == "dora":
-        count += sum(layer.out_features for layer in layers)
+        count += sum(layer.out_features for layer in adapted)
     elif method == "adalora":
-        count += r * len(layers)
+        count += r * len(adapted)
     return count
 
 

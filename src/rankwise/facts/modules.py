@@ -42,6 +42,24 @@ BUFFERS = (".inv_freq", ".masked_bias", ".position_ids")
 """Ends of the names of tensors that some files hold and no optimizer sees."""
 SPLIT_PARTS = {"gate": "gate_up_proj", "up": "gate_up_proj", "down": "down_proj"}
 """Role of an expert's projection in the files -> the fused parameter in which transformers 5 keeps it."""
+FUSED_PARTS = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
+"""Fused parameter -> what its parts are called where they are single projections."""
+EVERYWHERE = ("all-linear", *(word for word, roles in GROUPS.items() if "down" in roles))
+"""Words that mean experts too."""
+WRAPPED = tuple(FUSED_PARTS)
+"""The order in which transformers registers fused parameters, and so PEFT wraps them: the last is outermost."""
+TAKEN_FOR_EXPERTS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("mixtral", "minimax", "minimax_m2"), ("w1", "w2", "w3")),
+    **dict.fromkeys(
+        (
+            *("afmoe", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots1", "ernie4_5_moe", "exaone_moe"),
+            *("glm4_moe", "glm4_moe_lite", "glm4v_moe", "glm_moe_dsa", "hunyuan_v1_moe", "longcat_flash", "mellum"),
+            *("olmoe", "qwen3_moe", "qwen3_next", "cohere2_moe", "solar_open", "flex_olmo"),
+        ),
+        ("gate_proj", "up_proj", "down_proj"),
+    ),
+}
+"""Model type -> layers whose names PEFT 0.21 takes for those of experts, be they in a dense or a shared MLP."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,8 @@ class Module:
     has_bias: bool
     copies: int = 1
     """How many matrices of this shape lie under the one name: experts stored in one tensor."""
+    taken: bool = False
+    """Whether PEFT takes its name for that of an expert (TAKEN_FOR_EXPERTS)."""
 
     @property
     def leaf(self) -> str:
@@ -64,11 +84,20 @@ class Module:
     @property
     def reachable(self) -> bool:
         """Whether naming it attaches LoRA: transformers fuses experts and routers into bare parameters."""
-        return self.role not in ("expert", "router")
+        return self.role not in ("expert", "router") and not self.taken
 
     def matches(self, name: str) -> bool:
         """PEFT's own rule: the path, or a dotted end of it."""
         return self.path == name or self.path.endswith("." + name)
+
+    @property
+    def layer(self) -> int | None:
+        """The number of the layer it lies in, the first in its path; None: outside of all, as the head is."""
+        return next((int(part) for part in self.path.split(".") if part.isdecimal()), None)
+
+    def targeted_by(self, name: str, layers: Collection[int] | None = None) -> bool:
+        """Whether PEFT takes `name` for it under `layers_to_transform`, which a path in full is not held against."""
+        return self.matches(name) and (layers is None or self.path == name or self.layer in layers)
 
     def inside(self, container: str) -> bool:
         return f".{container}." in f".{self.path}"
@@ -83,6 +112,28 @@ class ExpertParameter:
     experts: int
     in_features: int
     out_features: int
+    parts: tuple[str, ...] = ()
+    """Leaf names of the projections that lie in it: `gate_proj`, `up_proj`."""
+
+    @property
+    def leaf(self) -> str:
+        return self.path.rpartition(".")[2]
+
+    @property
+    def name(self) -> str:
+        """What every layer's parameter of its kind is called: `mlp.experts.gate_up_proj`."""
+        parts = self.path.split(".")
+        start = next((i + 1 for i, part in enumerate(parts) if part.isdecimal()), 0)
+        return ".".join(parts[start:])
+
+    @property
+    def layer(self) -> int | None:
+        """As a module's."""
+        return next((int(part) for part in self.path.split(".") if part.isdecimal()), None)
+
+    def meant_by(self, name: str) -> bool:
+        """Whether a target name speaks of it: as a part of it, as all around it, or by its own name."""
+        return name in EVERYWHERE or name in self.parts or f".{name}." in f".{self.path}."
 
     def matches(self, name: str) -> bool:
         """PEFT's own rule: the path, or a dotted end of it."""
@@ -169,9 +220,12 @@ def _stack(path: str, parts: Sequence[Module]) -> ExpertParameter:
     """One parameter of the single projections `parts`; gate and up of an expert share their input."""
     first = parts[0]
     if first.copies > 1:
-        return ExpertParameter(path, first.copies, first.in_features, first.out_features)
+        names = FUSED_PARTS.get(first.leaf, ())
+        return ExpertParameter(path, first.copies, first.in_features, first.out_features, names)
     experts = len({part.path.rpartition(".")[0] for part in parts})
-    return ExpertParameter(path, experts, first.in_features, sum(part.out_features for part in parts) // experts)
+    out_features = sum(part.out_features for part in parts) // experts
+    names = tuple(dict.fromkeys(part.leaf for part in parts))
+    return ExpertParameter(path, experts, first.in_features, out_features, names)
 
 
 def expand(modules: Iterable[Module], container: str) -> tuple[str, ...]:

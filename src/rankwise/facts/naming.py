@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rankwise.facts.base import Anatomy
-from rankwise.facts.modules import HEADS, ROLES, Module
+from rankwise.facts.modules import HEADS, ROLES, SPLIT_PARTS, Module
 from rankwise.recipe.draft import KnownBase
 
 STAND_INS: Mapping[str, tuple[str, ...]] = {
@@ -23,24 +23,27 @@ STAND_INS: Mapping[str, tuple[str, ...]] = {
 def names_here(anatomy: Anatomy, name: str) -> tuple[str, ...]:
     """Target names of the layers of this base that do what a layer called `name` does; empty: it has none.
 
-    `all-linear` and containers this base knows are kept as they are.
+    `all-linear`, containers and parts of experts this base knows are kept as they are; where experts alone do it, it is
+    the parameters they are fused in.
     """
     leaf = name.rpartition(".")[2]
     if layers := anatomy.targeted((name,)):
         return (leaf,) if anatomy.targeted((leaf,)) == layers else (name,)
-    if anatomy.resolve_targets(name).modules:
+    if anatomy.resolve_targets(name).modules or anatomy.experts_meant((name,)):
         return (name,)
     role = _role_of(name)
     for wanted in ((role,), STAND_INS.get(role, ())):
         layers = tuple(m for m in anatomy.modules if m.reachable and m.role in wanted)
         if layers:
             return tuple(dict.fromkeys(_name(anatomy, layer) for layer in layers))
-    return ()
+    fused = SPLIT_PARTS.get(role, "")
+    return tuple(dict.fromkeys(p.name for p in anatomy.expert_parameters if p.leaf == fused))
 
 
 def known_base(anatomy: Anatomy) -> KnownBase:
     """What the writing of a recipe needs of a base."""
     return KnownBase(
+        task=anatomy.task,
         hidden_size=anatomy.hidden_size,
         tied_head=anatomy.tied_head,
         experts=anatomy.experts,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from rankwise.errors import AdapterError, Problem
-from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, read_adapter
+from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, claimed_rank, read_adapter
 from rankwise.facts.base import Anatomy
+from rankwise.facts.classifier import TRAINED, as_classifier, head_shapes
 from rankwise.facts.folder import PICKLES
 from rankwise.facts.header import Tensor, looks_like_header, read_values
 from rankwise.facts.identity import BaseIdentity, compare_identity
+from rankwise.recipe.patterns import PatternError, compiled
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
+HEAD_KEY = re.compile(rf"base_model\.model\.(?P<name>\w*(?:{'|'.join(TRAINED)})(?:\.\w+)?\.(?:weight|bias))")
 SHOWN = 3
 """Most tensors named one by one for the same fault."""
 
@@ -33,8 +36,10 @@ def verify_adapter(path: Path, identity: BaseIdentity | None = None, anatomy: An
     except AdapterError as error:
         return [*problems, *error.problems]
     problems += _check_names(facts)
-    problems += _check_ranks(facts)
+    unreadable = list(_check_patterns(facts))
+    problems += unreadable or _check_ranks(facts)
     problems += _check_values(facts)
+    problems += _check_head(facts, anatomy)
     if anatomy is not None:
         problems += _check_shapes(facts, anatomy)
     if identity is not None:
@@ -77,39 +82,39 @@ def _check_names(facts: AdapterFacts) -> Iterator[Problem]:
         )
     if not facts.pairs:
         yield _error("adapter-empty", facts.path, f"none of its {len(facts.tensors)} tensors is a LoRA pair")
+    paired = {tensor.name for pair in facts.pairs.values() for tensor in (pair.a, pair.b)}
     alone = [
         name
         for name, tensor in facts.tensors.items()
-        if (key := LORA_KEY.fullmatch(name)) and (key["module"] not in facts.pairs or len(tensor.shape) != 2)
+        if LORA_KEY.fullmatch(name) and (name not in paired or len(tensor.shape) != 2)
     ]
     if alone:
         yield _error("adapter-unpaired", facts.path, f"without a partner of two dimensions: {_some(alone)}")
 
 
+def _check_patterns(facts: AdapterFacts) -> Iterator[Problem]:
+    """PEFT can read the patterns of ranks and alphas."""
+    for key in ("rank_pattern", "alpha_pattern"):
+        patterns = facts.config.get(key) or {}
+        for pattern in patterns if isinstance(patterns, dict) else ():
+            try:
+                compiled(pattern)
+            except PatternError as fault:
+                yield _error("adapter-config", facts.path, f"{key} in its config: {pattern!r} is {fault}")
+
+
 def _check_ranks(facts: AdapterFacts) -> Iterator[Problem]:
     """A and B agree with each other, and with the rank that the config claims."""
-    torn = [f"{module} (A {p.a.shape}, B {p.b.shape})" for module, p in facts.pairs.items() if p.b.shape[1] != p.r]
+    torn = [f"{path} (A {p.a.shape}, B {p.b.shape})" for path, p in facts.pairs.items() if p.b.shape[1] != p.a.shape[0]]
     if torn:
         yield _error("adapter-shape", facts.path, f"A and B differ in rank on {_some(torn)}")
     wrong = []
     for module, pair in facts.pairs.items():
-        claimed = _claimed_rank(facts.config, module)
+        claimed = claimed_rank(facts.config, module)
         if claimed != pair.r:
             wrong.append(f"{module} (weights r={pair.r}, config r={claimed})")
     if wrong:
         yield _error("adapter-rank", facts.path, f"the config's rank is not that of the weights on {_some(wrong)}")
-
-
-def _claimed_rank(config: Mapping[str, object], module: str) -> object:
-    """PEFT's rule: the first `rank_pattern` whose key matches the end of the module's path, else `r`."""
-    patterns = config.get("rank_pattern")
-    for pattern, rank in patterns.items() if isinstance(patterns, dict) else ():
-        try:
-            if re.fullmatch(rf"(.*\.)?({pattern})", module):
-                return rank
-        except re.error:
-            return f"unreadable pattern {pattern!r}"
-    return config.get("r")
 
 
 def _check_values(facts: AdapterFacts) -> Iterator[Problem]:
@@ -141,6 +146,10 @@ def _check_shapes(facts: AdapterFacts, anatomy: Anatomy) -> Iterator[Problem]:
     base: dict[str, set[tuple[int, int]]] = {}
     for layer in anatomy.modules:
         base.setdefault(_place(layer.path), set()).add((layer.in_features, layer.out_features))
+    experts = {_place(parameter.path): parameter for parameter in anatomy.expert_parameters}
+    for place, parameter in experts.items():  # which some bases keep as (in, out)
+        ends = (parameter.in_features, parameter.out_features)
+        base.setdefault(place, set()).update((ends, ends[::-1]))
     absent = [module for module in facts.pairs if _place(module) not in base]
     if absent:
         yield _error("adapter-target", facts.path, f"{anatomy.name} has no {_some(absent)}: another architecture")
@@ -151,6 +160,36 @@ def _check_shapes(facts: AdapterFacts, anatomy: Anatomy) -> Iterator[Problem]:
     ]
     if wrong:
         yield _error("adapter-shape", facts.path, f"(in, out) do not fit {anatomy.name} on {_some(wrong)}")
+    miscounted = [
+        f"{path} (adapter {pair.experts}, base {experts[_place(path)].experts})"
+        for path, pair in facts.pairs.items()
+        if _place(path) in experts and pair.experts != experts[_place(path)].experts
+    ]
+    if miscounted:
+        yield _error("adapter-shape", facts.path, f"not as many experts as {anatomy.name} has on {_some(miscounted)}")
+
+
+def _check_head(facts: AdapterFacts, anatomy: Anatomy | None) -> Iterator[Problem]:
+    """A classifier's head is whole, and tells as many labels apart as the record names; with `anatomy`, it fits."""
+    labels = len(facts.record.task.labels) if facts.record is not None else 0
+    classifies = facts.record is not None and facts.record.task.task == "seq_cls"
+    if not classifies and facts.config.get("task_type") != "SEQ_CLS":
+        return
+    head = {key["name"]: t.shape for name, t in facts.tensors.items() if (key := HEAD_KEY.fullmatch(name))}
+    if not head:
+        yield _error("adapter-head", facts.path, "it classifies, and no head is in it; it was not saved whole")
+    elif labels and anatomy is not None:
+        expected = head_shapes(as_classifier(anatomy, labels))
+        wrong = [
+            f"{name} ({head.get(name, 'absent')}, expected {shape})"
+            for name, shape in expected.items()
+            if head.get(name) != shape
+        ]
+        if wrong:
+            told = f"its head is not one for {labels} labels on {anatomy.name}: {_some(wrong)}"
+            yield _error("adapter-head", facts.path, told)
+    elif labels and not any(shape[:1] == (labels,) for shape in head.values()):
+        yield _error("adapter-head", facts.path, f"the record names {labels} labels, its head tells others apart")
 
 
 def _place(module: str) -> str:

@@ -128,13 +128,14 @@ KINDS = ((_is_norm, _norm_forward), (_is_gated, _gated_forward))
 def fuse_elementwise(model: nn.Module) -> int:
     """Give every module of `model` that computes the same the fused forward; returns how many that are."""
     same: dict[type, bool] = {}
+    like = next(p for p in model.parameters() if p.is_floating_point())
     fused = 0
     for module in model.modules():
         for recognised, forward in KINDS:
             if not recognised(module):
                 continue
             if type(module) not in same:
-                same[type(module)] = _computes_the_same(module, forward)
+                same[type(module)] = _computes_the_same(module, forward, like)
             if same[type(module)]:
                 module.forward = MethodType(forward, module)
                 fused += 1
@@ -174,11 +175,11 @@ def fuse_rotary(model: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _computes_the_same(module: Any, forward: Any) -> bool:
-    first = next(module.parameters())
+def _computes_the_same(module: Any, forward: Any, like: torch.Tensor) -> bool:
+    like = next((p for p in module.parameters() if p.is_floating_point()), like)  # a quantised module has none
     width = module.weight.shape[0] if hasattr(module, "weight") else module.gate_proj.in_features
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1, PROBED_TOKENS, width, generator=generator).to(first.device, first.dtype)
+    x = torch.randn(1, PROBED_TOKENS, width, generator=generator).to(like.device, like.dtype)
     expected, got = type(module).forward(module, x), forward(module, x)
     tolerance = 4 * max(torch.finfo(dtype).eps for dtype in (x.dtype, torch.float32))  # norms compute in float32
     return bool((got - expected).norm() <= tolerance * expected.norm())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +17,7 @@ from rankwise.model.elementwise import fuse_elementwise, fuse_rotary
 from rankwise.model.head import has_plain_head
 from rankwise.model.last_layer import trim_last_layer
 from rankwise.model.packing import Packing
+from rankwise.model.quantize import quantization_config, use_dense_products
 
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 """oneDNN keeps about 0.7 MB for each shape of product it has met, 1,024 of them if not told otherwise; a step has about
@@ -33,45 +34,24 @@ ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention"})
 """Entries of a config's `layer_types` that are attention over all earlier tokens, or the last so many."""
 
 
-def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
-    """The frozen causal language model in `folder`, in evaluation mode.
+def load_base(folder: Path, dtype: str, device: str, quantization: str = "none") -> PreTrainedModel:
+    """The frozen causal language model in `folder`, in evaluation mode; `quantization`: none, nf4 or int8.
 
     BaseError if it cannot be read, lacks weights, has no room on `device`, or if its layers would let packed rows
     see each other.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        read = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=DTYPES[dtype],
-            attn_implementation=IMPLEMENTATION,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as fault:
-        raise BaseError(f"{folder}: the base cannot be loaded: {fault}") from None
-    # What from_pretrained says it returns leaves the second part out.
-    model, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], read)
-    _require_weights(report["missing_keys"], folder)
+    own = {"attn_implementation": IMPLEMENTATION}
+    model, missing = read_model(AutoModelForCausalLM, folder, dtype, device, quantization, own)
+    require_weights(missing, folder)
     mixers = set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - ATTENTION_LAYERS
     if mixers:
         raise BaseError(
             f"{folder}: {type(model).__name__} has {', '.join(sorted(mixers))} layers, in which packed rows would see "
             "each other; choose a base with attention alone"
         )
-    model.requires_grad_(False)
     model.config.use_cache = False
-    try:
-        model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
-    except (RuntimeError, AssertionError) as fault:  # no room, no such device, or a torch built without it
-        reason = str(fault).partition("\n")[0]
-        raise BaseError(
-            f"{folder}: the base cannot be put on {device}: {reason}; free its memory, set training.bf16: true, choose "
-            "a smaller base, or hide the GPU (CUDA_VISIBLE_DEVICES=-1) and plan anew"
-        ) from None
-    model.eval()
+    if quantization == "none":
+        put_on(device, model, folder)
     _require_packing(model, folder, TOLERANCE[dtype])
     fuse_elementwise(model)
     fuse_rotary(model)
@@ -80,7 +60,56 @@ def load_base(folder: Path, dtype: str, device: str) -> PreTrainedModel:
     return model
 
 
-def _require_weights(missing: Collection[str], folder: Path) -> None:
+def read_model(
+    kind: type,
+    folder: Path,
+    dtype: str,
+    device: str,
+    quantization: str,
+    settings: Mapping[str, object],
+    untouched: Sequence[str] = (),
+) -> tuple[PreTrainedModel, set[str]]:
+    """What `kind`, a class of transformers' Auto classes, makes of `folder` under its `settings`: frozen, in evaluation
+    mode; and the names of its weights that are not the files', but random numbers. BaseError if it cannot be read.
+
+    A quantised one is on `device`, its modules whose names end in one of `untouched` as they were.
+    """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    packed = quantization_config(quantization, DTYPES[dtype], untouched)
+    try:
+        read = kind.from_pretrained(  # type: ignore[attr-defined]
+            folder,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            # Quantised weights are made where they will stay.
+            **({} if packed is None else {"quantization_config": packed, "device_map": {"": device}}),
+            **settings,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as fault:
+        raise BaseError(f"{folder}: the base cannot be loaded: {fault}") from None
+    # What from_pretrained says it returns leaves the second part out.
+    model, report = cast(tuple[PreTrainedModel, dict[str, set]], read)
+    model.requires_grad_(False)
+    use_dense_products(model)
+    return model.eval(), report["missing_keys"] | {name for name, *_ in report["mismatched_keys"]}
+
+
+def put_on(device: str, model: PreTrainedModel, folder: Path) -> None:
+    """BaseError with what to do if it has no room there."""
+    try:
+        model.to(device)  # type: ignore[arg-type]  # a decorator hides its signature
+    except (RuntimeError, AssertionError) as fault:  # no room, no such device, or a torch built without it
+        reason = str(fault).partition("\n")[0]
+        raise BaseError(
+            f"{folder}: the base cannot be put on {device}: {reason}; free its memory, set training.bf16: true, choose "
+            "a smaller base, or hide the GPU (CUDA_VISIBLE_DEVICES=-1) and plan anew"
+        ) from None
+
+
+def require_weights(missing: Collection[str], folder: Path) -> None:
     """BaseError naming the weights that no file holds, which would be random numbers; a tied head is not missing."""
     if missing:
         names = sorted(missing)

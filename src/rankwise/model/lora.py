@@ -1,9 +1,10 @@
-"""The fused path for plain LoRA: y = x W^T + b + s (x A^T) B^T as one autograd function.
+"""The fused path for plain LoRA: y = x W^T + b + s (x A^T) B^T as one autograd function; and for DoRA, on top of it.
 
 PEFT keeps its modules, names and file format; only the forward of an eligible layer is replaced. Kept for the
 backward pass: x and x A^T. PEFT's own forward casts x to float32 and lets autograd keep every product; here the
-adapter's products run in the base's dtype and its gradients are handed over in its own, float32. Layers PEFT builds
-otherwise (DoRA, quantised bases, several active adapters, merged) keep PEFT's forward.
+adapter's products run in the base's dtype and its gradients are handed over in its own, float32. A quantised base's
+weight is dequantised for each pass and not kept. Layers PEFT builds otherwise (several active adapters, merged, other
+variants) keep PEFT's forward.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from typing import Any
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
+from peft.tuners.lora.layer import LoraLayer
+from peft.tuners.lora.variants import DoraLinearVariant
 from torch import nn
 from torch.nn import functional as F
 
+from rankwise.model.quantize import dense_weight, is_dense
 
-class _FusedLora(torch.autograd.Function):
-    """Inputs: x (..., in), weight (out, in), bias (out) or None, A (r, in), B (out, r), scale, keep (..., in) or None.
+
+class LowRank(torch.autograd.Function):
+    """Inputs: x (..., in), layer of weight (out, in), bias (out) or None, A (r, in), B (out, r), scale, keep (..., in)
+    or None.
 
     `keep` is the dropout mask of the adapter's input, already divided by its keep rate.
     """
@@ -27,7 +33,7 @@ class _FusedLora(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: torch.Tensor,
-        weight: torch.Tensor,
+        layer: nn.Module,
         bias: torch.Tensor | None,
         a: torch.Tensor,
         b: torch.Tensor,
@@ -38,15 +44,15 @@ class _FusedLora(torch.autograd.Function):
         low_a, low_b = a.to(x.dtype), b.to(x.dtype)
         seen = flat if keep is None else flat * keep.reshape(flat.shape)
         inner = seen @ low_a.t()
-        out = F.linear(flat, weight, bias).addmm_(inner, low_b.t(), alpha=scale)
-        ctx.save_for_backward(flat, inner, weight, low_a, low_b, keep)
-        ctx.scale, ctx.shape, ctx.bias_dtype = scale, x.shape, None if bias is None else bias.dtype
-        ctx.adapter_dtype = a.dtype
+        out = F.linear(flat, dense_weight(layer, x.dtype), bias).addmm_(inner, low_b.t(), alpha=scale)
+        ctx.save_for_backward(flat, inner, low_a, low_b, keep)
+        ctx.layer, ctx.scale, ctx.shape = layer, scale, x.shape
+        ctx.adapter_dtype, ctx.bias_dtype = a.dtype, None if bias is None else bias.dtype
         return out.view(*x.shape[:-1], out.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        flat, inner, weight, low_a, low_b, keep = ctx.saved_tensors
+        flat, inner, low_a, low_b, keep = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])
         grad_inner = (grad @ low_b) * ctx.scale
         seen = flat if keep is None else flat * keep.reshape(flat.shape)
@@ -59,37 +65,64 @@ class _FusedLora(torch.autograd.Function):
             through = grad_inner @ low_a
             if keep is not None:
                 through = through * keep.reshape(flat.shape)
-            grad_x = through.addmm_(grad, weight).view(ctx.shape)
+            grad_x = through.addmm_(grad, dense_weight(ctx.layer, grad.dtype)).view(ctx.shape)
         return grad_x, None, grad_bias, grad_a, grad_b, None, None
 
 
-def _fused_forward(self: LoraLinear, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+class _Gain(torch.autograd.Function):
+    """x (..., out) times gain (out), whose gradient is summed in its own dtype."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, gain)
+        return x * gain.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, gain = ctx.saved_tensors
+        return grad * gain.to(grad.dtype), (grad * x).flatten(0, -2).sum(0, dtype=gain.dtype)
+
+
+def _fused_forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     active = self.active_adapters
-    if self.disable_adapters or self.merged or len(active) != 1 or kwargs or args or active[0] in self.lora_variant:
-        return LoraLinear.forward(self, x, *args, **kwargs)
+    if self.disable_adapters or self.merged or len(active) != 1 or kwargs or args:
+        return type(self).forward(self, x, *args, **kwargs)  # type: ignore[no-any-return]
     name = active[0]
     if name not in self.lora_A:
-        return self.base_layer(x)
+        return self.base_layer(x)  # type: ignore[no-any-return]
     dropout = self.lora_dropout[name]
-    keep = None
-    if self.training and isinstance(dropout, nn.Dropout) and dropout.p > 0:
-        keep = torch.empty_like(x).bernoulli_(1 - dropout.p).div_(1 - dropout.p)
-    base = self.base_layer
-    return _FusedLora.apply(  # type: ignore[no-any-return]
-        x, base.weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name], keep
-    )
+    dropping = self.training and isinstance(dropout, nn.Dropout) and dropout.p > 0
+    base, scale = self.base_layer, self.scaling[name]
+    a, b = self.lora_A[name].weight, self.lora_B[name].weight
+    if name in self.lora_variant:
+        if dropping:  # PEFT then drops from the base's input too
+            return type(self).forward(self, x)  # type: ignore[no-any-return]
+        direction = LowRank.apply(x, base, None, a, b, scale, None)
+        out = _Gain.apply(direction, self.lora_magnitude_vector[name].weight / _column_norms(base, a, b, scale))
+        return out if base.bias is None else out + base.bias  # type: ignore[no-any-return]
+    keep = torch.empty_like(x).bernoulli_(1 - dropout.p).div_(1 - dropout.p) if dropping else None
+    return LowRank.apply(x, base, base.bias, a, b, scale, keep)  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _column_norms(layer: nn.Module, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
+    """Norm of each output's weights, (out), a constant to the gradient: DoRA paper, section 4.3."""
+    weight = dense_weight(layer, a.dtype).to(a.dtype)
+    return torch.linalg.vector_norm(torch.addmm(weight, b, a, alpha=scale), dim=1)
 
 
 def fuse(model: nn.Module) -> int:
     """Give every eligible LoRA layer of `model` the fused forward; returns how many layers that are."""
     fused = 0
     for module in model.modules():
+        kind: type = type(module)
         eligible = (
-            type(module) is LoraLinear
-            and type(module.base_layer) is nn.Linear
-            and not module.lora_variant
+            isinstance(module, LoraLayer)
+            and (kind is LoraLinear or kind.__module__ == "peft.tuners.lora.bnb")
+            and is_dense(module.get_base_layer())
+            and all(isinstance(variant, DoraLinearVariant) for variant in module.lora_variant.values())
             and not any(module.lora_bias.values())
-            and not module.fan_in_fan_out
+            and not getattr(module, "fan_in_fan_out", False)
         )
         if eligible:
             module.forward = MethodType(_fused_forward, module)

@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
+from rankwise.data.plain import make_renderer
 from rankwise.data.render import Renderer
 from rankwise.errors import AdapterError, raise_if_errors
 from rankwise.facts import AdapterFacts, identify_base, read_adapter, read_anatomy, verify_adapter
 from rankwise.model.attach import attach_existing
+from rankwise.model.classifier import load_classifier
 from rankwise.model.load import load_base
 
 
@@ -50,11 +52,21 @@ def _copy(values: Iterable[tuple[torch.nn.Parameter, torch.Tensor]]) -> None:
 
 
 def open_adapter(folder: Path, base: Path, dtype: str, device: str) -> OpenAdapter:
-    """The adapter in `folder` on the base in `base`; AdapterError naming every fault of either."""
+    """The adapter in `folder` on the base in `base`, quantised as it was in training.
+
+    AdapterError naming every fault of either.
+    """
     anatomy = read_anatomy(base)
     raise_if_errors(AdapterError, verify_adapter(folder, identify_base(base), anatomy))
-    model = load_base(base, dtype, device)
+    facts = read_adapter(folder)
+    record = facts.record
+    quantization = "none" if record is None else record.base.quantization
+    if record is not None and record.task.task == "seq_cls":
+        # Any seed will do: the head it draws is replaced by the adapter's.
+        model = load_classifier(base, record.task.labels, dtype, device, 0, quantization)
+    else:
+        model = load_base(base, dtype, device, quantization)
     biases = [(p, p.detach().clone()) for name, p in model.named_parameters() if name.endswith("bias")]
     adapted = attach_existing(model, folder, trainable=False)
     replaced = tuple((p, own) for p, own in biases if not torch.equal(p, own))
-    return OpenAdapter(adapted, Renderer(base), read_adapter(folder), anatomy.max_length, replaced)
+    return OpenAdapter(adapted, make_renderer(base, anatomy.kind), facts, anatomy.max_length, replaced)

@@ -7,17 +7,23 @@ from typing import NamedTuple
 
 from rankwise.doctrine import Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import RecipeError, raise_if_errors
-from rankwise.facts import Anatomy, Machine, Measurement
+from rankwise.facts import Anatomy, ExpertParameter, Machine, Measurement
+from rankwise.plan.adalora import decide_schedule
+from rankwise.plan.adapted import ALPHAS, EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS, adapted, target_names
 from rankwise.plan.capacity import judge_capacity
 from rankwise.plan.estimate import decide_checkpointing, estimate_memory, estimate_seconds
+from rankwise.plan.experts import decide_experts, settle_without_experts, without_dropout
 from rankwise.plan.given import decide_data, decide_what
+from rankwise.plan.layers import PEFTS_OWN, check_bias, check_layers, decide_layers, resolve_targets
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import disk_bytes
 from rankwise.plan.method import METHODS_BUILT, with_costs
 from rankwise.plan.objections import Broken, broken_rules, cited_together, given_key
+from rankwise.plan.objective import answers_a_row, decide_looks, decide_objective, to_learn
 from rankwise.plan.plan import Plan
 from rankwise.plan.prepare import Prepared
-from rankwise.plan.situation import TARGETS, describe_situation, said_as, short_targets
+from rankwise.plan.quantization import QUANTIZATIONS, agree_on_quantization, check_start
+from rankwise.plan.situation import describe_situation, said_as, short_targets
 from rankwise.plan.spoken import Spoken, advice_of_all, advice_on, differing, method_advice, same_value, shown
 from rankwise.recipe import Asked
 
@@ -26,8 +32,13 @@ BFLOAT16_GAIN = 1.1
 
 _ADAPTER = (  # in this order: a rule may look at what was settled before it
     TARGETS,
+    LAYERS,
+    EXPERTS,
     "lora.r",
+    EXPERT_RANK,
+    RANKS,
     "lora.lora_alpha",
+    ALPHAS,
     "lora.lora_dropout",
     "lora.bias",
     "lora.use_rslora",
@@ -93,20 +104,29 @@ class _Advice:
 
     def plan(self) -> Plan:
         decide_what(self.ledger, self.prepared, self.doctrine)
-        self._decide_built("method", method_advice(self.doctrine, self.situation), METHODS_BUILT)
-        self._decide_built("quantization", advice_on("quantization", self.doctrine, self.situation), ("none",))
+        self._decide_method()
         decide_data(self.ledger, self.prepared)
+        meant: tuple[ExpertParameter, ...] = ()
         for key in _ADAPTER:
             if self.continued is not None and key in self.continued.values:
                 self._continue(key, self.continued.values[key])
-            else:
+            elif key in PEFTS_OWN:
+                decide_layers(self.ledger, key)
+            elif key == EXPERTS:
+                decide_experts(self.ledger, self.anatomy, meant)
+            elif key != EXPERT_RANK or not settle_without_experts(self.ledger):
                 self._advised(key)
             if key == TARGETS:
-                self._resolve_targets()
-        self._check_bias()
+                meant = resolve_targets(self.ledger, self.anatomy, self.situation.linear_layers)
+        without_dropout(self.ledger)
+        check_layers(self.ledger, self.anatomy)
+        check_bias(self.ledger, self.anatomy)
+        check_start(self.ledger)
         for key in _LENGTH:
             self._advised(key)
+        decide_objective(self.ledger, self.anatomy, self.corpus)
         steps = self._decide_steps()
+        decide_schedule(self.ledger, steps)
         for key in _OPTIMIZER:
             self._advised(key)
         self._decide_warmup()
@@ -114,13 +134,27 @@ class _Advice:
         decide_checkpointing(self.ledger, self.anatomy, self.corpus, self.machine, self._trainable())
         for key in _LOOKS:
             self._advised(key)
+        decide_looks(self.ledger, steps)
         what_then = self.asked.recipe.training.on_nonfinite
+        ratio = self.asked.recipe.training.loraplus_lr_ratio
+        self.ledger.given(
+            "training.loraplus_lr_ratio", ratio, "A and B at one rate, for which learning rates are advised"
+        )
         self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
         self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
         raise_if_errors(RecipeError, self.ledger.problems)
         self._report_unused_advice()
         self._hold_yours_against_advice()
         return with_costs(self._plan(steps), self.anatomy, self.corpus)
+
+    def _decide_method(self) -> None:
+        if self.continued is not None:
+            for key in ("method", "quantization"):
+                self._continue(key, self.continued.values[key])
+            return
+        self._decide_built("method", method_advice(self.doctrine, self.situation), METHODS_BUILT)
+        self._decide_built("quantization", advice_on("quantization", self.doctrine, self.situation), QUANTIZATIONS)
+        agree_on_quantization(self.ledger)
 
     def _advised(self, key: str) -> None:
         """The user's own value, else the doctrine's, else the defaults'."""
@@ -169,55 +203,21 @@ class _Advice:
         self.ledger.settle(key, value, "its matrices are made so", "the adapter it continues from")
 
     def _meaning(self, key: str, value: Value) -> object:
+        if key == EXPERTS and isinstance(value, list):
+            return {parameter.path for parameter in self.anatomy.targeted_experts(target_names(value))}
+        if key == LAYERS and isinstance(value, list):
+            return set(value)
         if key != TARGETS:
             return value
-        names = value if isinstance(value, list) else [str(value)]
+        names = target_names(value)
         return {layer.path for layer in self.anatomy.targeted(self.anatomy.resolve_targets(names).modules)}
 
     def _as_resolved(self, key: str, value: Value) -> Value:
         """Target names as the base has them, containers written out."""
         if key != TARGETS:
             return value
-        names = value if isinstance(value, list) else [str(value)]
+        names = target_names(value)
         return short_targets(self.anatomy, self.anatomy.resolve_targets(names).modules)
-
-    def _resolve_targets(self) -> None:
-        asked = self.ledger.settled[TARGETS]
-        names = asked if isinstance(asked, list) else [str(asked)]
-        targets = self.anatomy.resolve_targets(names)
-        where = self.asked.where(TARGETS)
-        here = f"it has {', '.join(self.situation.linear_layers)}"
-        if not targets.modules:
-            self.ledger.report(
-                "error", "no-target-matches", where, f"none of {', '.join(names)} is in this base; {here}"
-            )
-        elif targets.absent:
-            self.ledger.report(
-                "warning",
-                "absent-target",
-                where,
-                f"{', '.join(targets.absent)}: nowhere in this base, left out; {here}",
-            )
-        if targets.unreachable:
-            # Asked for by the user it is an error; a doctrine's "all layers" means what can be reached.
-            self.ledger.report(
-                "error" if TARGETS in self.asked.given else "warning",
-                "unreachable-target",
-                where,
-                f"{', '.join(targets.unreachable)}: fused expert or router weights, which no target name reaches",
-            )
-        notes = [f"{name} = {', '.join(parts)}" for name, parts in targets.expanded.items()]
-        notes += [f"without {name}, which this base has not" for name in targets.absent]
-        self.ledger.amend(TARGETS, list(targets.modules), *notes)
-
-    def _check_bias(self) -> None:
-        bias, modules = str(self.ledger.settled["lora.bias"]), self.ledger.settled[TARGETS]
-        assert isinstance(modules, list)
-        if bias != "none" and self.anatomy.trainable_parameters(modules, 1, bias) == (
-            self.anatomy.trainable_parameters(modules, 1)
-        ):
-            message = f"this base has no biases there, so bias: {bias} changes nothing"
-            self.ledger.report("warning", "bias-without-biases", self.asked.where("lora.bias"), message)
 
     def _hold_yours_against_advice(self) -> None:
         """A warning for each value of the user's that breaks a rule; what the plan itself chose is not warned about."""
@@ -284,10 +284,11 @@ class _Advice:
         self.ledger.settle("device", device, why, "rankwise")
 
     def _decide_steps(self) -> int:
-        rows = len(self.corpus.train)
+        rows = len(self.corpus.train) * answers_a_row(self.ledger)
         step_rows = int(self.ledger.number("training.per_device_train_batch_size"))
         step_rows *= int(self.ledger.number("training.gradient_accumulation_steps"))
         max_steps = self.asked.recipe.training.max_steps
+        unit = "answers to be written" if self.asked.recipe.objective == "grpo" else "rows"
         epochs = self.ledger.number("training.num_train_epochs")
         if max_steps is not None:
             steps = max_steps
@@ -296,7 +297,7 @@ class _Advice:
         else:
             steps = max(1, ceil(round(epochs * rows / step_rows, 6)))
             self.ledger.settle(
-                "training.max_steps", steps, f"{epochs:g} passes over {rows} rows, {step_rows} a step", "rankwise"
+                "training.max_steps", steps, f"{epochs:g} passes over {rows} {unit}, {step_rows} a step", "rankwise"
             )
         self.ledger.settled["steps"] = steps  # rules speak of them by this name
         return steps
@@ -309,29 +310,25 @@ class _Advice:
         self.ledger.settle(key, float(f"{epochs:.6g}"), "follows from training.max_steps", "rankwise")
 
     def _trainable(self) -> int:
-        modules = self.ledger.settled[TARGETS]
-        assert isinstance(modules, list)
-        r, bias = int(self.ledger.number("lora.r")), str(self.ledger.settled["lora.bias"])
-        return self.anatomy.trainable_parameters(modules, r, bias) + self.anatomy.classifier_parameters
+        return adapted(self.ledger.settled).trainable(self.anatomy, str(self.ledger.settled["method"]))
 
     def _plan(self, steps: int) -> Plan:
-        modules = self.ledger.settled["lora.target_modules"]
-        assert isinstance(modules, list)
-        r, trainable = int(self.ledger.number("lora.r")), self._trainable()
+        on, trainable = adapted(self.ledger.settled), self._trainable()
         memory = estimate_memory(self.ledger, self.anatomy, self.corpus, self.machine, trainable)
+        seconds = estimate_seconds(self.ledger, self.corpus, self.measured, steps)
         return Plan(
             decisions=self.ledger.decisions,
             trainable_parameters=trainable,
             total_parameters=self.anatomy.total_parameters,
             capacity=judge_capacity(
-                r,
-                lambda rank: self.anatomy.trainable_parameters(modules, rank),
-                self.corpus.supervised_tokens,
+                on.r,
+                lambda rank: on.pairs(self.anatomy, rank),
+                to_learn(self.ledger, self.corpus, steps),
                 classes=len(self.corpus.labels) if self.anatomy.task == "seq_cls" else 0,
             ),
             memory_bytes=memory.training.total,
             memory=memory,
             disk_bytes=disk_bytes(trainable),
-            seconds=estimate_seconds(self.ledger, self.corpus, self.measured, steps),
+            seconds=seconds,
             problems=tuple(dict.fromkeys(self.ledger.problems)),
         )

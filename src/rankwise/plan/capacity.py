@@ -23,6 +23,7 @@ from rankwise.recipe import Recipe
 
 WASTEFUL = 1000
 """Capacity over need from which more rank is for the speed of learning alone; a convention of ours."""
+_PATTERNS_HOLD = "raise the ranks in lora.rank_pattern, which sets those of all adapted layers, or adapt more layers"
 GUIDE_PROJECTIONS = 10
 """Square projections a layer, as the "LoRA/QLoRA Doctrine" counts them where only the base's sizes are known."""
 
@@ -73,15 +74,15 @@ def judge_capacity(
     sequence classifier, whose answers are single labels, as many bits as tell its `classes` apart."""
     required = ceil(answer_bits(supervised_tokens, classes) if measured is None else measured.bits)
     capacity = parameters_at(r) * BITS_PER_PARAMETER
-    bits_per_rank = parameters_at(1) * BITS_PER_PARAMETER
-    smallest = max(1, ceil(required / bits_per_rank))
-    suggested = _suggested_rank(required, bits_per_rank, smallest)
+    per_rank = (parameters_at(2) - parameters_at(1)) * BITS_PER_PARAMETER
+    fixed = parameters_at(1) * BITS_PER_PARAMETER - per_rank  # of layers whose rank a pattern sets
+    smallest = max(1, ceil((required - fixed) / per_rank)) if per_rank else r
+    suggested = _suggested_rank(HEADROOM * required - fixed, per_rank, smallest) if per_rank else r
     if capacity < required:
         status: Literal["UNDERCAPACITY", "AMPLE", "WASTEFUL"] = "UNDERCAPACITY"
-        room = suggested * bits_per_rank / required
-        rest = f"raise lora.r to at least {smallest} ({suggested} has {room:.1f} times the room) or adapt more layers"
-        if suggested > RANKS[-1]:
-            rest += f"; that is past rank {RANKS[-1]}, where training the base itself is worth a thought"
+        rest = (
+            _too_small(smallest, suggested, (fixed + suggested * per_rank) / required) if per_rank else _PATTERNS_HOLD
+        )
     elif capacity > WASTEFUL * required:
         status, rest = (
             "WASTEFUL",
@@ -102,9 +103,16 @@ def judge_capacity(
     )
 
 
-def _suggested_rank(required: int, bits_per_rank: int, smallest: int) -> int:
-    roomy = (rank for rank in RANKS if rank * bits_per_rank >= HEADROOM * required)
+def _suggested_rank(needed: int, bits_per_rank: int, smallest: int) -> int:
+    roomy = (rank for rank in RANKS if rank * bits_per_rank >= needed)
     return next(roomy, max(RANKS[-1], smallest))
+
+
+def _too_small(smallest: int, suggested: int, room: float) -> str:
+    rest = f"raise lora.r to at least {smallest} ({suggested} has {room:.1f} times the room) or adapt more layers"
+    if suggested > RANKS[-1]:
+        rest += f"; that is past rank {RANKS[-1]}, where training the base itself is worth a thought"
+    return rest
 
 
 def _figures(capacity: int, required: int, tokens: int, measured: DescriptionLength | None, classes: int) -> str:

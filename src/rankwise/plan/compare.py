@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rankwise.doctrine import DEFAULTS, DOCTRINES, Value
 from rankwise.errors import Problem, RankwiseError
 from rankwise.facts import Machine, Measurement
+from rankwise.plan.adapted import EXPERT_RANK
 from rankwise.plan.advise import Advised, weigh
 from rankwise.plan.plan import Basis
 from rankwise.plan.prepare import Prepared
@@ -73,7 +74,8 @@ def compare_doctrines(asked: Asked, prepared: Prepared, machine: Machine, measur
         except RankwiseError as fault:
             failed[name] = "; ".join(p.message for p in fault.problems if p.severity == "error") or str(fault)
     spoken_of = {key for doctrine in DOCTRINES.values() for key in doctrine.decides}
-    keys = [key for key in own.plan.decisions if key in spoken_of]
+    dense = {EXPERT_RANK} if not own.anatomy.experts else set()
+    keys = [key for key in own.plan.decisions if key in spoken_of - dense]
     cells = {key: {name: _cell(key, made) for name, made in plans.items()} for key in keys}
     yours = {key: asked.where(key) for key in keys if own.plan.decisions[key].kind == "yours"}
     return Comparison(

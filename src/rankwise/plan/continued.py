@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rankwise.doctrine import Value
 from rankwise.errors import AdapterError, Problem, raise_if_errors
 from rankwise.facts import Anatomy, BaseIdentity, read_adapter, verify_adapter
+from rankwise.facts.classifier import TRAINED
+from rankwise.plan.adapted import ALPHAS, EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS
 
 _BEYOND = (
-    "alpha_pattern",
     "exclude_modules",
-    "layers_to_transform",
+    "layers_pattern",
     "modules_to_save",
-    "rank_pattern",
-    "target_parameters",
     "trainable_token_indices",
-    "use_dora",
 )
 """PEFT's settings that no key of a recipe expresses."""
 _STARTS = (True, False, "gaussian")
@@ -31,6 +30,8 @@ class Continued:
     folder: Path
     values: Mapping[str, Value]
     """Recipe key -> the adapter's own value."""
+    labels: tuple[str, ...]
+    """What a classifier's head tells apart, or a causal base chooses among; empty for open answers."""
     problems: tuple[Problem, ...]
     """Remarks; none is an error."""
 
@@ -39,9 +40,15 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     """The adapter in `folder`, checked against the base; AdapterError with every reason not to go on with it."""
     problems = verify_adapter(folder, identity, anatomy)
     raise_if_errors(AdapterError, problems)
-    config = read_adapter(folder).config
-    targets, start = config.get("target_modules"), config.get("init_lora_weights", True)
-    beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key)]
+    facts = read_adapter(folder)
+    config, record = facts.config, facts.record
+    kept = "none" if record is None else record.base.quantization
+    targets, layers = config.get("target_modules"), config.get("layers_to_transform")
+    start = config.get("init_lora_weights", True)
+    own = ("modules_to_save",) if anatomy.task == "seq_cls" and _only_head(config) else ()
+    beyond = [f"{key}: {config[key]}" for key in _BEYOND if config.get(key) and key not in own]
+    if anatomy.task == "seq_cls" and record is None:
+        beyond.append("labels that no rankwise.json names")
     if not isinstance(targets, list):
         beyond.append(f"target_modules: {targets}")
     if start not in _STARTS:
@@ -49,13 +56,36 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     if beyond:
         message = f"made with {'; '.join(beyond)}, which a recipe cannot express; continue from another adapter"
         raise AdapterError(problems=[*problems, Problem("error", "adapter-beyond-recipe", str(folder), message)])
+    experts = sorted(config.get("target_parameters") or ())
+    expert_rank, ranks = _expert_rank(experts, config)
     values: dict[str, Value] = {
-        "lora.target_modules": targets,
+        "method": "dora" if config.get("use_dora") else "lora" if kept == "none" else "qlora",
+        "quantization": kept,
+        TARGETS: targets,
+        LAYERS: [layers] if isinstance(layers, int) else layers or None,
+        EXPERTS: experts or None,
         "lora.r": config["r"],
+        EXPERT_RANK: expert_rank,
+        RANKS: ranks or None,
         "lora.lora_alpha": config["lora_alpha"],
+        ALPHAS: config.get("alpha_pattern") or None,
         "lora.lora_dropout": config.get("lora_dropout", 0.0),
         "lora.bias": config.get("bias", "none"),
         "lora.use_rslora": config.get("use_rslora", False),
         "lora.init_lora_weights": start,
     }
-    return Continued(folder, values, tuple(problems))
+    return Continued(folder, values, () if record is None else record.task.labels, tuple(problems))
+
+
+def _only_head(config: Mapping[str, Any]) -> bool:
+    """Whether nothing is trained whole but what PEFT trains so for the task itself."""
+    return set(config.get("modules_to_save") or ()) <= set(TRAINED)
+
+
+def _expert_rank(experts: Sequence[str], config: Mapping[str, Any]) -> tuple[int | None, dict[str, int]]:
+    """The rank of all `experts`, if patterns of their names have one, and what is left of the patterns."""
+    ranks = dict(config.get("rank_pattern") or {})
+    own = {ranks.get(name, config["r"]) for name in experts}
+    if len(own) == 1:
+        return own.pop(), {name: rank for name, rank in ranks.items() if name not in experts}
+    return (config["r"] if experts else None), ranks

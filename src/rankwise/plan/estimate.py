@@ -7,13 +7,19 @@ from math import ceil
 from rankwise.data.corpus import Corpus
 from rankwise.data.split import spread
 from rankwise.facts import Anatomy, Machine, Measurement
+from rankwise.plan.adapted import expert_names
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import Memory, largest_micro_batch, plan_memory
+from rankwise.plan.rollouts import padded_batch, report_cost, step_tokens, with_reference
 from rankwise.plan.timing import tokens_a_row, training_seconds
 
 CHECKPOINTING = "training.gradient_checkpointing"
 EVALUATION_ROWS = 256
 """Most held-out rows that are looked at during training, spread over all; all are scored by `rankwise evaluate`."""
+
+
+TIMES = {"dora": 1.3, "adalora": 1.1, "nf4": 1.3, "int8": 1.3}
+"""As long as plain LoRA on the base as it is, which is what was measured."""
 
 
 def decide_checkpointing(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> None:
@@ -32,10 +38,16 @@ def decide_checkpointing(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machi
 
 def _memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, trainable: int) -> Memory:
     rows = int(ledger.number("training.per_device_train_batch_size"))
-    batch = largest_micro_batch(corpus, rows, bool(ledger.settled["shared_prefix"]))
     classes = len(corpus.labels) if anatomy.task == "seq_cls" else 0
+    supervised = ledger.asked.recipe.objective == "sft"
+    share = bool(ledger.settled["shared_prefix"])
+    batch = largest_micro_batch(corpus, rows, share, classes > 0) if supervised else padded_batch(ledger, corpus)
     again, method = bool(ledger.settled[CHECKPOINTING]), str(ledger.settled["method"])
-    return plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again)
+    quantization = str(ledger.settled["quantization"])
+    adapted = anatomy.targeted_experts(expert_names(ledger.settled))
+    experts = sum(p.experts * p.in_features * p.out_features for p in adapted)
+    memory = plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again, quantization, experts)
+    return memory if supervised else with_reference(ledger, anatomy, corpus, memory, trainable, _dtype(ledger))
 
 
 def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> Memory:
@@ -59,18 +71,25 @@ def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: M
 
 def estimate_seconds(ledger: Ledger, corpus: Corpus, measured: Measurement | None, steps: int) -> float | None:
     """Training and held-out evaluations, from the measured speed of this machine; None: not measured."""
+    objective = ledger.asked.recipe.objective
+    if objective != "sft":
+        report_cost(ledger, corpus, steps)
     dtype = _dtype(ledger)
     if measured is None or dtype not in measured.train_tokens_per_second:
         return None
     batch = int(ledger.number("training.per_device_train_batch_size"))
     step_rows = batch * int(ledger.number("training.gradient_accumulation_steps"))
+    slower = TIMES.get(str(ledger.settled["method"]), 1.0) * TIMES.get(str(ledger.settled["quantization"]), 1.0)
+    if objective != "sft":
+        trained, read = (steps * tokens for tokens in step_tokens(ledger, corpus))
+        return slower * training_seconds(measured, dtype, trained, read)
     share = bool(ledger.settled["shared_prefix"])
     looked_at = spread(corpus.held_out_rendered, EVALUATION_ROWS)
     train_tokens = tokens_a_row(corpus.train_rendered, batch, share) * step_rows * steps
     held_out = tokens_a_row(looked_at, batch, share) * len(looked_at)
     evaluations = ceil(steps / ledger.number("training.eval_steps"))
     again = train_tokens if ledger.settled[CHECKPOINTING] else 0
-    return training_seconds(measured, dtype, train_tokens, again + evaluations * held_out)
+    return slower * training_seconds(measured, dtype, train_tokens, again + evaluations * held_out)
 
 
 def _dtype(ledger: Ledger) -> str:

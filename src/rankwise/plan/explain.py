@@ -10,6 +10,7 @@ from rankwise.doctrine import DEFAULTS, DOCTRINES, Doctrine, Situation, Value
 from rankwise.doctrine.errata import ERRATA, Erratum
 from rankwise.doctrine.rule import Kind, Lesson, Rule
 from rankwise.errors import Problem, RecipeError
+from rankwise.plan.adapted import EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS
 from rankwise.plan.advise import Advised
 from rankwise.plan.method import Method
 from rankwise.plan.objections import Broken, broken_rules
@@ -18,11 +19,12 @@ from rankwise.plan.situation import said_as
 from rankwise.plan.spoken import METHOD_SOURCES, same_value
 from rankwise.recipe.keys import FOREIGN, LEAVES, accepts, nearest
 
+_SIZE = ("lora.r", TARGETS, LAYERS, EXPERTS, EXPERT_RANK, RANKS)
 FIGURES: Mapping[str, tuple[str, ...]] = {
-    "trainable parameters": ("lora.r", "lora.target_modules", "lora.bias"),
-    "capacity": ("lora.r", "lora.target_modules"),
+    "trainable parameters": (*_SIZE, "lora.bias"),
+    "capacity": _SIZE,
     "memory": (
-        *("lora.r", "lora.target_modules", "lora.bias", "training.bf16", "quantization"),
+        *(*_SIZE, "lora.bias", "training.bf16", "quantization"),
         *("training.per_device_train_batch_size", "shared_prefix"),
     ),
     "time": ("training.max_steps", "training.eval_steps", "training.bf16", "shared_prefix"),

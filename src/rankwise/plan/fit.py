@@ -13,6 +13,7 @@ from typing import Any
 
 from rankwise.errors import Problem
 from rankwise.facts import Anatomy
+from rankwise.plan.adapted import ALPHAS, RANKS, TARGETS, target_names
 from rankwise.plan.plan import Plan
 
 Replan = Callable[[Sequence[str]], Plan]
@@ -114,11 +115,11 @@ def _ways(plan: Plan, anatomy: Anatomy) -> Iterator[tuple[tuple[str, ...], str]]
             (),
             "a base in 4 bits (qlora) would take about a quarter of bfloat16's memory; this build has no qlora yet",
         )
-    names = plan["lora.target_modules"]
-    assert isinstance(names, list)
+    names = target_names(plan[TARGETS])
     roles = {layer.leaf: layer.role for layer in anatomy.targeted(names)}
     mlp = [name for name in names if roles.get(name.rpartition(".")[2]) in MLP]
-    if mlp and len(mlp) < len(names):
+    patterns = plan[RANKS] or plan[ALPHAS]  # which must match a layer that is adapted
+    if mlp and len(mlp) < len(names) and not patterns:
         yield (f"lora.target_modules=[{', '.join(mlp)}]",), f"only {', '.join(mlp)}: the layers that lose least alone"
     r = _count(plan, "lora.r")
     while r // 2 >= max(LEAST_RANK, plan.capacity.smallest_rank):

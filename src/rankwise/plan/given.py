@@ -42,7 +42,11 @@ def decide_data(ledger: Ledger, prepared: Prepared) -> None:
     ledger.given("data.too_long", request.too_long, "no row is cut or dropped unless you choose so")
     causal = prepared.anatomy.kind == "causal"
     turns = "every answer of a conversation is trained on" if causal else "a row has one answer, its last"
-    ledger.given("data.assistant_turns", request.assistant_turns, turns)
+    if ledger.asked.recipe.objective == "sft":
+        ledger.given("data.assistant_turns", request.assistant_turns, turns)
+    else:
+        reason = "the last answer of a conversation is the one that is preferred or rewarded"
+        ledger.settle("data.assistant_turns", request.assistant_turns, reason, "rankwise")
     _decide_instruction(ledger, corpus, prepared.domain, prepared.anatomy.kind == "encoder")
     template = prepared.renderer.template_name
     if prepared.anatomy.kind != "causal":
@@ -72,11 +76,14 @@ def _task_reason(anatomy: Anatomy, corpus: Corpus) -> str:
 
 def _decide_shared_prefix(ledger: Ledger, anatomy: Anatomy) -> None:
     key, asked = "shared_prefix", ledger.asked.recipe.shared_prefix
-    if anatomy.kind == "causal":
+    objective = ledger.asked.recipe.objective
+    if anatomy.kind == "causal" and objective == "sft":
         reason = "what the rows of a batch begin with is computed once (from 16 tokens on); exact"
         ledger.given(key, asked is not False, reason)
         return
     reason = "an encoder's tokens see what comes after them, so no beginning is the same in two rows"
+    if anatomy.kind == "causal":
+        reason = f"{objective} is trained by TRL, which pads rows and shares nothing between them"
     if asked is True:
         ledger.report("warning", "prefix-not-shared", ledger.asked.where(key), f"{reason}; nothing is shared")
     ledger.settle(key, False, reason, "rankwise")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rankwise.plan.adapted import adapted
 from rankwise.plan.capacity import DescriptionLength, judge_capacity
 from rankwise.plan.plan import Plan
 from rankwise.plan.prepare import Prepared
@@ -10,15 +11,14 @@ from rankwise.plan.rehearsal import Rehearsal, predict
 
 def with_rehearsal(plan: Plan, prepared: Prepared, rehearsal: Rehearsal) -> Plan:
     """Time, memory and the bits that the answers hold; no decision changes."""
-    prediction = predict(rehearsal)
-    modules, r = plan["lora.target_modules"], plan["lora.r"]
-    assert isinstance(modules, list) and isinstance(r, int)
-    capacity = judge_capacity(
-        r,
-        lambda rank: prepared.anatomy.trainable_parameters(modules, rank),
-        prepared.corpus.supervised_tokens,
-        DescriptionLength(*rehearsal.description),
-    )
+    prediction, capacity, on = predict(rehearsal), plan.capacity, adapted(plan.values())
+    if rehearsal.description is not None:
+        capacity = judge_capacity(
+            on.r,
+            lambda rank: on.pairs(prepared.anatomy, rank),
+            prepared.corpus.supervised_tokens,
+            DescriptionLength(*rehearsal.description),
+        )
     return plan.model_copy(
         update={
             "prediction": prediction,

@@ -46,6 +46,8 @@ EVALUATION_LOGITS = 4096
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 NF4_BYTES = (4 + 0.127) / 8
 """Of a weight: 4 bits, and its share of the scales of every 64 and of theirs (QLoRA paper, double quantisation)."""
+INT8_BYTES = 1.002
+"""One, and a float32 scale for each row of some thousand weights."""
 WEIGHT_BYTES, GRADIENT_BYTES, MOMENT_BYTES = 4, 4, 8
 """Of a trained parameter, in float32: itself, its gradient, AdamW's two moments."""
 CHECKPOINTS = 3
@@ -60,7 +62,7 @@ class MicroBatch(NamedTuple):
     """The largest forward pass of a run."""
 
     tokens: int
-    """Packed: a beginning that all its rows share counts once."""
+    """Packed, so that a beginning that all its rows share counts once; of an encoder padded."""
     targets: int
     """Positions with a loss."""
     keys: int = 0
@@ -103,12 +105,15 @@ class DiskBytes:
     adapter: int
 
 
-def largest_micro_batch(corpus: Corpus, rows: int, share: bool) -> MicroBatch:
-    """Of the longest rows and the longest answers; `share`: a common beginning is computed once."""
+def largest_micro_batch(corpus: Corpus, rows: int, share: bool, padded: bool = False) -> MicroBatch:
+    """Of the longest rows and the longest answers; `share`: a common beginning is computed once. `padded`: rows are
+    filled up to the longest."""
     lengths = sorted(corpus.train_lengths)[-rows:]
     answers = sorted(row.num_supervised for row in corpus.train_rendered)[-rows:]
     prefix = shared_prefix(corpus.train_rendered) if share and len(lengths) > 1 else 0
     saved = prefix * (len(lengths) - 1) if prefix >= SHARED_PREFIX_FLOOR else 0
+    if padded:
+        return MicroBatch(len(lengths) * lengths[-1], sum(answers), lengths[-1])
     return MicroBatch(sum(lengths) - saved, sum(answers), lengths[-1])
 
 
@@ -120,15 +125,20 @@ def plan_memory(
     batch: MicroBatch,
     classes: int = 0,
     checkpointing: bool = False,
+    quantization: str = "none",
+    experts: int = 0,
 ) -> Memory:
     """`method`: one of `facts/counts`' METHODS that trains. `dtype`: of the frozen base. `classes`: labels that a
     sequence classifier tells apart; 0: the answers are tokens of the vocabulary. `checkpointing`: activations of one
-    layer at a time, and every layer's input."""
-    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing)
+    layer at a time, and every layer's input. `experts`: weights of the fused experts that are adapted, which PEFT makes
+    anew, with the adapter in them, for each pass."""
+    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing, quantization, experts)
     held = training.base + training.adapter + PROCESS
     return Memory(
         training=training,
-        evaluation=held + _forward_bytes(anatomy, dtype, batch.tokens if classes else EVALUATION_TOKENS, classes),
+        evaluation=held
+        + _forward_bytes(anatomy, dtype, EVALUATION_TOKENS, classes)
+        + experts * BYTES[dtype] // anatomy.num_layers,
         merging=_merging_bytes(anatomy, method, trainable),
     )
 
@@ -141,36 +151,42 @@ def training_memory(
     batch: MicroBatch,
     classes: int = 0,
     checkpointing: bool = False,
+    quantization: str = "none",
+    experts: int = 0,
 ) -> TrainingMemory:
     """Of `plan_memory`, the part that trains."""
     size, hidden = BYTES[dtype], anatomy.hidden_size
     kept = HIDDEN_KEPT * hidden + INNER_KEPT * _widest(anatomy)
     kept *= 1 if any(p.role == "gate" for p in anatomy.projections) else OWN_FORWARD
     kept += hidden * min(batch.keys, WEIGHTS_KEPT * HEAD_SIZE) // HEAD_SIZE
+    layers = 1 if checkpointing else anatomy.num_layers
     kept = anatomy.num_layers * hidden + kept if checkpointing else anatomy.num_layers * kept
+    made = experts * (layers + 1) // anatomy.num_layers  # each layer's, and the gradient of one
     outputs = classes or anatomy.vocab_size
     return TrainingMemory(
-        base=frozen_bytes(anatomy, method, dtype),
+        base=frozen_bytes(anatomy, method, dtype, quantization),
         adapter=trainable * WEIGHT_BYTES,
         gradients=trainable * GRADIENT_BYTES,
         optimizer=trainable * MOMENT_BYTES,
-        activations=batch.tokens * (kept + PASSING * _widest(anatomy)) * size,
+        activations=(batch.tokens * (kept + PASSING * _widest(anatomy)) + made) * size,
         logits=min(batch.targets * outputs, max(LOGITS_HELD, outputs)) * (2 * size + LOGIT_BYTES),
         process=PROCESS,
     )
 
 
-def frozen_bytes(anatomy: Anatomy, method: str, dtype: str) -> int:
-    """Of the base beside what is trained. In 4 bits bitsandbytes takes linear layers; head, embeddings, norms, biases
-    and fused experts stay as they are."""
+def frozen_bytes(anatomy: Anatomy, method: str, dtype: str, quantization: str = "none") -> int:
+    """Of the base beside what is trained; `qlora` without a quantization is nf4. bitsandbytes takes linear layers, of
+    which one is unpacked at a time; head, embeddings, norms, biases and fused experts stay as they are."""
     size = BYTES[dtype]
     if method == "full":
         return 0
-    if method != "qlora":
+    kept = {"none": NF4_BYTES if method == "qlora" else size, "nf4": NF4_BYTES, "int8": INT8_BYTES}[quantization]
+    if kept == size:
         return anatomy.total_parameters * size
     kinds = [p for p in anatomy.projections if p.role not in ("head", "expert", "router")]
     layers = sum(p.in_features * p.out_features * p.count for p in kinds)
-    return round(layers * NF4_BYTES + (anatomy.total_parameters - layers) * size)
+    unpacked = max((p.in_features * p.out_features for p in kinds), default=0)
+    return round(layers * kept + (anatomy.total_parameters - layers + unpacked) * size)
 
 
 def disk_bytes(trainable: int) -> DiskBytes:

@@ -16,17 +16,16 @@ from typing import Any
 from rankwise.data.corpus import Corpus
 from rankwise.doctrine import DOCTRINES, Situation
 from rankwise.facts import Anatomy, Machine
-from rankwise.facts.counts import METHODS, trainable_parameters
+from rankwise.facts.counts import METHODS
+from rankwise.plan.adapted import adapted
 from rankwise.plan.memory import GRADIENT_BYTES, MOMENT_BYTES, PROCESS, WEIGHT_BYTES, frozen_bytes
 from rankwise.plan.objections import Broken, broken_rules
 from rankwise.plan.plan import Plan
 
-METHODS_BUILT = ("lora",)
+METHODS_BUILT = ("lora", "qlora", "dora", "adalora")
 """What this build can train."""
 
 TRAINED_BYTES = WEIGHT_BYTES + GRADIENT_BYTES + MOMENT_BYTES
-ADALORA_RANK = 12
-"""PEFT's `init_r`; it prunes from there to `target_r`, on average 8."""
 VIRTUAL_TOKENS = 20
 """Length of the prefix that is counted; PEFT has no default."""
 
@@ -100,25 +99,17 @@ class Costs:
 
     def __init__(self, plan: Plan, anatomy: Anatomy, corpus: Corpus) -> None:
         self.plan, self.anatomy, self.corpus = plan, anatomy, corpus
-        modules, r = plan["lora.target_modules"], plan["lora.r"]
-        assert isinstance(modules, list) and isinstance(r, int)
-        self.modules, self.r, self.bias = modules, r, str(plan["lora.bias"])
+        self.on = adapted(plan.values())
         self.dtype = "bfloat16" if plan["training.bf16"] else "float32"
 
     def trainable(self, name: str) -> int:
-        return trainable_parameters(
-            self.anatomy,
-            name,
-            self.modules,
-            ADALORA_RANK if name == "adalora" else self.r,
-            self.bias,
-            virtual_tokens=VIRTUAL_TOKENS,
-            labels=len(self.corpus.labels),
-        )
+        labels = len(self.corpus.labels)
+        return self.on.trainable(self.anatomy, name, virtual_tokens=VIRTUAL_TOKENS, labels=labels)
 
     def memory_bytes(self, name: str, trainable: int) -> int:
         """At the peak; of `prompt` and `classifier`, at the peak of running the base."""
-        weights = frozen_bytes(self.anatomy, name, self.dtype)
+        own = name == self.plan["method"]
+        weights = frozen_bytes(self.anatomy, name, self.dtype, str(self.plan["quantization"]) if own else "none")
         if name == "prompt":
             return PROCESS + weights
         trained = trainable * TRAINED_BYTES
@@ -132,7 +123,7 @@ class Costs:
     def time(self, name: str) -> float | None:
         """Of training, in times of LoRA's; None where there is no closed form."""
         body, head = self._multiplied()
-        adapter = sum(self.r * (m.in_features + m.out_features) for m in self.anatomy.targeted(self.modules))
+        adapter = self.on.pairs(self.anatomy)
         lora = 2 * (body + head) + 3 * adapter
         epochs = self.plan["training.num_train_epochs"]
         assert isinstance(epochs, int | float)
@@ -192,7 +183,7 @@ def _remark(name: str, corpus: Corpus) -> str:
         "lora": "a small adapter, swapped on one base",
         "qlora": "LoRA on a base kept in 4 bits; each use of a weight unpacks it, which has no closed form",
         "dora": "LoRA and a magnitude for each output; PEFT's comparison measured 1.26x LoRA's time (r=32, q and v)",
-        "adalora": f"LoRA that prunes its rank from {ADALORA_RANK}; PEFT's comparison measured 1.24x LoRA's time",
+        "adalora": "LoRA that prunes its rank from 1.5 times as high; PEFT's comparison measured 1.24x LoRA's time",
         "prefix": f"{VIRTUAL_TOKENS} learnt positions before every row, in the keys and values of each layer",
         "prompt": "examples in the prompt: nothing trained, each answer costs more; `evaluate` scores it too",
         "classifier": (

@@ -56,12 +56,16 @@ class Plan(_Frozen):
     def __getitem__(self, key: str) -> Value:
         return self.decisions[key].value
 
+    def values(self) -> dict[str, Value]:
+        """Key -> value, of all decisions."""
+        return {key: decision.value for key, decision in self.decisions.items()}
+
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
     def digest(self) -> str:
         """Of keys and values; reasons and estimates do not change what a run does."""
-        return "sha256:" + sha256_json({key: decision.value for key, decision in self.decisions.items()})
+        return "sha256:" + sha256_json(self.values())
 
 
 class PlanReader:

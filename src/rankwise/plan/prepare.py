@@ -12,12 +12,12 @@ from typing import TypeVar
 from rankwise.catalog import locate_adapter
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
 from rankwise.data.estimate import BYTES_PER_TOKEN
-from rankwise.data.plain import PlainRenderer
+from rankwise.data.plain import make_renderer
 from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
 from rankwise.data.request import corpus_request
 from rankwise.doctrine import find_doctrine
-from rankwise.errors import BaseError, DataError, Problem, RankwiseError, RecipeError
+from rankwise.errors import AdapterError, BaseError, DataError, Problem, RankwiseError, RecipeError
 from rankwise.events import Observer
 from rankwise.facts import (
     Anatomy,
@@ -28,17 +28,20 @@ from rankwise.facts import (
     identify_base,
     locate_base,
     read_anatomy,
+    require_body,
 )
 from rankwise.facts.base import Task
 from rankwise.facts.folder import weight_files
 from rankwise.plan.continued import Continued, read_continued
+from rankwise.plan.objective import require_trl
 from rankwise.recipe import Asked
 from rankwise.recipe.domains import Domain, find_domain
 
 T = TypeVar("T")
 
-TASKS_BUILT: tuple[Task, ...] = ("causal_lm",)
+TASKS_BUILT: tuple[Task, ...] = ("causal_lm", "seq_cls")
 """What this build can train; the others are planned."""
+_KINDS = {"causal": "a causal base", "encoder": "an encoder", "encoder-decoder": "an encoder-decoder"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepare
     problems. `to_train`: weights and tokenizer must be there, and the base must be of a kind this build trains.
     """
     recipe, faults = asked.recipe, list[RankwiseError]()
+    if to_train:
+        _attempt(faults, lambda: require_trl(recipe.objective, asked.where("objective")))
     base = _attempt(faults, lambda: _read_base(asked, observer, to_train))
     domain = request = corpus = continued = None
     if recipe.domain is not None:
@@ -82,6 +87,10 @@ def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepare
     assert base is not None and corpus is not None
     corpus = replace(corpus, problems=(*_shortcomings(base), *corpus.problems))
     anatomy = base.anatomy if base.anatomy.kind != "encoder" else as_classifier(base.anatomy, len(corpus.labels))
+    if to_train and anatomy.kind == "encoder":
+        require_body(base.anatomy, anatomy)
+    if continued is not None and anatomy.kind == "encoder":
+        _require_labels(continued, corpus)
     return Prepared(base.located, base.path, anatomy, base.renderer, domain, corpus, continued)
 
 
@@ -104,7 +113,7 @@ def _read_corpus(asked: Asked, request: CorpusRequest, base: _Base, domain: Doma
 
 def _read_texts(asked: Asked, request: CorpusRequest, base: _Base) -> Corpus:
     """Rows for an encoder, which chooses among labels and writes nothing. Raises DataError for open answers."""
-    corpus = build_corpus(replace(request, instruction=""), base.renderer, base.anatomy.max_length)
+    corpus = build_corpus(request, base.renderer, base.anatomy.max_length)
     if len(corpus.labels) < 2:
         found = f"{corpus.shape} rows with open answers" if not corpus.labels else f"one label, {corpus.labels[0]}"
         message = (
@@ -116,7 +125,22 @@ def _read_texts(asked: Asked, request: CorpusRequest, base: _Base) -> Corpus:
     if asked.recipe.data.instruction is not None:
         message = "an encoder reads the text alone, so this prompt is not used"
         problems.append(Problem("warning", "instruction-not-used", asked.where("data.instruction"), message))
-    return replace(corpus, instruction=None, problems=tuple(problems))
+    if not any(row.label in corpus.labels for row in corpus.held_out):
+        message = "no held-out row has a label that is trained on, so the head could not be judged; give others"
+        problems.append(Problem("error", "held-out-labels-unknown", str(request.held_out), message))
+        raise DataError(problems=problems)
+    return replace(corpus, problems=tuple(problems))
+
+
+def _require_labels(continued: Continued, corpus: Corpus) -> None:
+    """AdapterError unless the head that is trained on was made for the labels of these rows, in their order."""
+    if continued.labels == corpus.labels:
+        return
+    message = (
+        f"its head tells {', '.join(continued.labels)} apart and these rows have {', '.join(corpus.labels)}; give rows "
+        "of its labels, or leave adapter out to train a fresh head"
+    )
+    raise AdapterError(problems=[Problem("error", "adapter-of-other-labels", str(continued.folder), message)])
 
 
 def _attempt(faults: list[RankwiseError], make: Callable[[], T]) -> T | None:
@@ -154,9 +178,9 @@ def _read_base(asked: Asked, observer: Observer, to_train: bool) -> _Base:
     path = fetch_base(located, observer) if to_train else fetch_facts(located, observer)
     anatomy = read_anatomy(path, located.name)
     faults = list[RankwiseError]()
-    renderer = _attempt(faults, lambda: _renderer(path, anatomy, not to_train))
+    renderer = _attempt(faults, lambda: make_renderer(path, anatomy.kind, estimate=not to_train))
     if asked.recipe.task not in ("auto", anatomy.task):
-        message = f"{asked.recipe.task}, but {_described(anatomy)}, whose task is {anatomy.task}; leave task out"
+        message = _why_not(asked.recipe.task, anatomy)
         faults.append(RecipeError(problems=[Problem("error", "task-of-another-base", asked.where("task"), message)]))
     if to_train:
         _attempt(faults, lambda: weight_files(path))
@@ -167,10 +191,15 @@ def _read_base(asked: Asked, observer: Observer, to_train: bool) -> _Base:
     return _Base(located, path, anatomy, renderer)
 
 
-def _renderer(path: Path, anatomy: Anatomy, estimate: bool) -> Renderer:
-    if anatomy.kind == "causal":
-        return Renderer(path, estimate=estimate)
-    return PlainRenderer(path, anatomy.kind, estimate)
+def _why_not(task: str, anatomy: Anatomy) -> str:
+    """Why a base is not trained for a task that is not of its kind."""
+    told = f"{task}, but {_described(anatomy)}, whose task is {anatomy.task}"
+    if task == "seq_cls" and anatomy.kind == "causal":
+        return (
+            f"{told}: this build puts no classification head on it, and scores every label of text/label rows instead; "
+            "leave task out, or take an encoder (minilm-l6)"
+        )
+    return f"{told}; leave task out"
 
 
 def _not_built(anatomy: Anatomy) -> str:
@@ -178,7 +207,7 @@ def _not_built(anatomy: Anatomy) -> str:
 
 
 def _described(anatomy: Anatomy) -> str:
-    return f"{anatomy.architecture} is an {anatomy.kind}"
+    return f"{anatomy.architecture} is {_KINDS[anatomy.kind]}"
 
 
 def _shortcomings(base: _Base) -> list[Problem]:

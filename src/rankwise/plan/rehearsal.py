@@ -19,7 +19,7 @@ MEMORY_SPREAD = 0.1
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Tokens are packed ones: a shared prefix counts once a batch."""
+    """Tokens are packed ones, of which a shared prefix counts once a batch; of an encoder padded ones."""
 
     load_seconds: float
     step_tokens: list[int]
@@ -36,8 +36,8 @@ class Rehearsal:
     save_seconds: float
     saves: int
     peak_memory_bytes: int
-    description: tuple[float, float, float, int]
-    """The fields of `plan.capacity.DescriptionLength`, of the training rows on the base."""
+    description: tuple[float, float, float, int] | None
+    """The fields of `plan.capacity.DescriptionLength`, of the training rows on the base; None: it writes nothing."""
 
 
 class Range(BaseModel):

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rankwise.doctrine import Situation, Value
 from rankwise.facts import Anatomy, Machine, Module
+from rankwise.plan.adapted import TARGETS, expert_names, layer_numbers, target_names
 from rankwise.plan.prepare import Prepared
 from rankwise.recipe import Recipe
-
-TARGETS = "lora.target_modules"
 
 
 def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, settled: Mapping[str, Value]) -> Situation:
@@ -27,7 +26,7 @@ def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, set
         longest_row=corpus.max_length,
         settled=settled,
         roles=names_by_role(anatomy),
-        count_per_rank=lambda names: anatomy.trainable_parameters(names, 1),
+        count_per_rank=lambda names: _count_per_rank(anatomy, names, settled),
         num_layers=anatomy.num_layers,
         model_type=anatomy.model_type,
         architecture=anatomy.architecture,
@@ -43,6 +42,14 @@ def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, set
         gpu_bytes=gpus[0].memory_bytes if gpus else 0,
         memory_bytes=machine.memory_bytes,
     )
+
+
+def _count_per_rank(anatomy: Anatomy, names: Sequence[str], settled: Mapping[str, Value]) -> int:
+    """On the layers of these names, and a share of it on each adapted expert, so that all active ones have r between
+    them."""
+    experts = anatomy.expert_trainable_parameters(expert_names(settled), 1)
+    layers = anatomy.trainable_parameters(names, 1, layers=layer_numbers(settled))
+    return layers + experts // max(anatomy.active_experts, 1)
 
 
 def names_by_role(anatomy: Anatomy) -> dict[str, tuple[str, ...]]:
@@ -74,7 +81,7 @@ def names_by_role(anatomy: Anatomy) -> dict[str, tuple[str, ...]]:
 
 def said_as(key: str, value: Value, anatomy: Anatomy) -> Value:
     """A doctrine's value in the plan's words: target names as short as they can be."""
-    return short_targets(anatomy, value) if key == TARGETS and isinstance(value, list) else value
+    return short_targets(anatomy, target_names(value)) if key == TARGETS and isinstance(value, list) else value
 
 
 def short_targets(anatomy: Anatomy, names: Sequence[str]) -> list[str]:

@@ -81,8 +81,12 @@ def differing(said: Mapping[str, Value], value: Value) -> dict[str, Value]:
 
 def shown(value: Value) -> str:
     """A value in a sentence."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(number)}" for name, number in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -44,6 +44,7 @@ AXOLOTL = Dialect(
         "lora_r": "lora.r",
         "lora_alpha": "lora.lora_alpha",
         "lora_dropout": "lora.lora_dropout",
+        "lora_target_parameters": "lora.target_parameters",
         "peft_use_rslora": "lora.use_rslora",
         "peft_init_lora_weights": "lora.init_lora_weights",
         "optimizer": "training.optim",
@@ -84,6 +85,7 @@ PEFT = Dialect(
         "lora_alpha": "lora.lora_alpha",
         "lora_dropout": "lora.lora_dropout",
         "bias": "lora.bias",
+        "target_parameters": "lora.target_parameters",
         "use_rslora": "lora.use_rslora",
         "init_lora_weights": "lora.init_lora_weights",
     },
@@ -120,10 +122,9 @@ _TEMPLATE = "rows are rendered by the base's own chat template"
 _FOLDER = "a run is one folder: give --output to rankwise train"
 _METRICS = "metrics stay in the run folder"
 _ONE_DEVICE = "this build trains in one process on one device"
-_LAYERS = "every layer of a named kind is adapted alike"
 _WHOLE = "nothing but the adapter (and biases, by lora.bias) is trained"
 _DTYPE = "the base is kept in bfloat16 or float32 (training.bf16), the adapter in float32"
-_OBJECTIVE = "this build learns from answers alone (objective: sft)"
+_OBJECTIVE = "objective: dpo and grpo have keys of their own (dpo.beta, grpo.num_generations)"
 _STEPS = "counted in optimizer steps here (training.eval_steps, training.save_steps)"
 _SPEED = "rankwise has its own fast path"
 _ROWS = "rows are read by their own keys: text/label, instruction/input/output, prompt/completion or messages"
@@ -141,8 +142,8 @@ WHY: Mapping[str, str] = {
     **dict.fromkeys(("report_to", "use_tensorboard", "use_swanlab", "use_comet", "use_mlflow", "use_wandb"), _METRICS),
     **dict.fromkeys(("deepspeed", "fsdp", "fsdp_config", "ddp_timeout", "tensor_parallel_size"), _ONE_DEVICE),
     **dict.fromkeys(("device_map", "max_memory", "context_parallel_size", "sequence_parallel_degree"), _ONE_DEVICE),
-    **dict.fromkeys(("peft_layers_to_transform", "peft_layers_pattern", "layers_to_transform"), _LAYERS),
-    **dict.fromkeys(("layers_pattern", "rank_pattern", "alpha_pattern", "exclude_modules"), _LAYERS),
+    **dict.fromkeys(("layers_pattern", "peft_layers_pattern"), "layers are numbered by the first number in their path"),
+    "exclude_modules": "name the layers that are adapted, in lora.target_modules",
     **dict.fromkeys(("lora_modules_to_save", "modules_to_save", "additional_target", "unfrozen_parameters"), _WHOLE),
     **dict.fromkeys(("trainable_token_indices", "peft_trainable_token_indices", "lora_bias"), _WHOLE),
     **dict.fromkeys(("fp16", "float16", "tf32", "pure_bf16", "bfloat16", "fp8"), _DTYPE),
@@ -164,8 +165,6 @@ WHY: Mapping[str, str] = {
     "loraplus_lr_ratio": "A and B have one learning rate here",
     "neftune_noise_alpha": "no noise is added to embeddings",
     "cosine_min_lr_ratio": "the cosine goes down to zero",
-    "lora_target_parameters": "experts fused into one parameter cannot be adapted in this build",
-    "target_parameters": "experts fused into one parameter cannot be adapted in this build",
     "dataset": "a name in LLaMA-Factory's dataset_info.json; name its file in data.train",
     "eval_dataset": "a name in LLaMA-Factory's dataset_info.json; name its file in data.held_out",
     "dataset_dir": "data.train names the file itself",

@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from rankwise.errors import Problem, RecipeError
-from rankwise.recipe.keys import accepts
+from rankwise.recipe.keys import accepts, holds_mapping
 from rankwise.recipe.parse import parse_recipe
 from rankwise.recipe.tree import bare_scalar
 from rankwise.recipe.write import Chosen, yaml_value
@@ -17,11 +17,20 @@ from rankwise.recipe.write import Chosen, yaml_value
 SHOWN = 80
 """Characters of a value that are shown."""
 
+OF_ANOTHER_TASK = {
+    "causal_lm": "this base writes nothing: it is no causal one",
+    "seq_cls": "this build puts a head on encoders alone; on text/label rows a causal base scores every label",
+    "seq_2_seq_lm": "this build trains causal bases and encoders; a causal one generates the answer to the question",
+}
+"""Why a base is not trained for a task that is not its own, or that this build has not."""
+
 
 @dataclass(frozen=True)
 class KnownBase:
     """What a draft asks about the base it is for."""
 
+    task: str
+    """What a base of its kind is adapted for."""
     hidden_size: int
     tied_head: bool
     experts: int
@@ -85,6 +94,13 @@ class Draft:
         self.chosen.setdefault(key, Chosen(value, reason))
         return True
 
+    def offer_task(self, task: str, reason: str, source: LeftOut, base: KnownBase | None) -> bool:
+        """Take a task on if it is that of `base`, which has no other; without a base, if this build has it."""
+        if base is not None and task != base.task and task in OF_ANOTHER_TASK:
+            self.leave(source, OF_ANOTHER_TASK[task])
+            return False
+        return self.offer("task", task, reason, source, OF_ANOTHER_TASK.get(task, ""))
+
     def leave(self, source: LeftOut, why: str) -> None:
         self.left_out.append(LeftOut(source.where, source.key, source.value, why))
 
@@ -103,7 +119,7 @@ class Draft:
             if base is not None and base.tied_head and "lm_head" in found:
                 self.leave(name, "this base's head is tied to its embeddings, so it is no layer of its own")
             elif not found:
-                self.leave(name, "this base has no such layer, or only inside fused experts, which no name reaches")
+                self.leave(name, "this base has no such layer")
             else:
                 here += found
                 same = found in ((written,), (written.rpartition(".")[2],))
@@ -120,7 +136,9 @@ class Draft:
 
 def refusal(key: str, value: object) -> str | None:
     """Why a recipe cannot say `key: value` in this build; None: it can."""
-    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict | list) for item in value)):
+    inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    nested = any(isinstance(item, dict | list) for item in inner)
+    if nested or (isinstance(value, dict) and not holds_mapping(key)):
         return f"it holds keys below it; {key} takes {accepts(key)}"
     section, _, name = key.rpartition(".")
     line = f"{name}: {yaml_value(value)}\n"

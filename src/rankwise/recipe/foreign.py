@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 from rankwise.errors import Problem, RecipeError, raise_if_errors
 from rankwise.recipe.dialects import DIALECTS, Dialect, why_not
 from rankwise.recipe.draft import Draft, KnownBase, LeftOut
-from rankwise.recipe.keys import LEAVES, SECTIONS, dotted, spellings, unknown_key
+from rankwise.recipe.keys import LEAVES, SECTIONS, dotted, holds_mapping, spellings, unknown_key
 from rankwise.recipe.tree import MAX_CHARACTERS, Fault, Node, Place, read_tree
+
+_PLAIN = re.compile(r"[\w.]+")
+"""A pattern that is a name; its dots are meant as they stand."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,21 @@ class Translation:
             items = [LeftOut(node.place.text, key, name, "") for name in names or [str(node.value)]]
         self.draft.offer_targets(items, self.base, f"{key} ({node.place.text})")
 
+    def patterns(self, meant: str, key: str, node: Node) -> None:
+        """Ranks or alphas by PEFT's patterns; a plain name becomes this base's for the layers that do the same."""
+        if not isinstance(node.value, dict):
+            self.offer(meant, node.plain(), key, node)
+            return
+        here: dict[str, object] = {}
+        for pattern, inner in node.value.items():
+            kept = self.base is None or not _PLAIN.fullmatch(pattern)
+            names = (pattern,) if kept or self.base is None else self.base.names(pattern)
+            if not names:
+                self.leave(dotted(key, pattern), inner, "this base has no such layer")
+            here |= {name: inner.plain() for name in names if name not in here}
+        if here:
+            self.offer(meant, here, key, node)
+
     def own(self, key: str, node: Node, section: str) -> None:
         """A key that a recipe may have itself, or a section of them."""
         meant = spellings(section).get(key) if section in SECTIONS else None
@@ -114,6 +133,8 @@ class Translation:
                 self.leave(meant, node, "it holds keys, not a value")
         elif node.value == LEAVES[meant].default:
             return
+        elif holds_mapping(meant):
+            self.patterns(meant, meant, node)
         elif meant == "lora.target_modules" and node.value != "all-linear":
             self.targets(meant, node)
         else:

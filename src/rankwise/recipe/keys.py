@@ -123,9 +123,9 @@ def unknown_key(section: str, name: str, holds_mapping: bool = False) -> str:
     if meant is None:
         return f"{got}. {listing}"
     if meant.rsplit(".", 1)[-1] == name:
-        home = meant.rpartition(".")[0]
-        belongs = f"it belongs under {home}, as {meant}" if home else "it belongs at the top level"
-        return f"{got}; {belongs}. {listing}"
+        homes = [key for key in LEAVES if "." in key and key.rpartition(".")[2] == name] or [meant]
+        places = [f"under {key.rpartition('.')[0]}, as {key}" if "." in key else "at the top level" for key in homes]
+        return f"{got}; it belongs {', or '.join(places)}. {listing}"
     return f"{got}; did you mean {meant}? {listing}"
 
 
@@ -159,6 +159,18 @@ def accepts(key: str) -> str:
     if parts == ["null"]:
         return "null (nothing else is supported)"
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + ", or " + parts[-1]
+
+
+def item_accepts(key: str) -> str:
+    """What one item of the list or mapping that the leaf `key` holds must be, in words."""
+    kinds = [member for member, _ in _alternatives(LEAVES[key].annotation, []) if get_origin(member) in (list, dict)]
+    member, bounds = _alternatives(get_args(kinds[0])[-1], [])[0]
+    return "a name" if member is str else _number(member is int, bounds)
+
+
+def holds_mapping(key: str) -> bool:
+    """Whether a mapping is a value that the leaf `key` may have."""
+    return any(get_origin(member) is dict for member, _ in _alternatives(LEAVES[key].annotation, []))
 
 
 def choices(key: str) -> list[str]:
@@ -195,7 +207,9 @@ def _parts(kind: Any, metadata: list[Any]) -> list[str]:
         if get_origin(member) is Literal:
             parts += [_word(value) for value in get_args(member)]
         elif get_origin(member) is list:
-            parts.append("a list of names")
+            parts.append(f"a list of {_many(get_args(member)[0])}")
+        elif get_origin(member) is dict:
+            parts.append(f"a mapping from patterns to {_many(get_args(member)[1])}")
         elif member is bool:
             parts += ["true", "false"]
         elif member in (int, float):
@@ -209,12 +223,19 @@ def _parts(kind: Any, metadata: list[Any]) -> list[str]:
     return [part for part in parts if part != "auto"] + ["auto"] * ("auto" in parts)
 
 
+def _many(kind: Any) -> str:
+    """What the items of a list or mapping are, in the plural."""
+    member, bounds = _alternatives(kind, [])[0]
+    return "names" if member is str else _number(member is int, bounds, many=True)
+
+
 def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _number(whole: bool, bounds: list[Any]) -> str:
-    noun = "a whole number" if whole else "a number"
+def _number(whole: bool, bounds: list[Any], many: bool = False) -> str:
+    noun = "whole number" if whole else "number"
+    noun = f"{noun}s" if many else f"a {noun}"
     low: Any = None
     high: Any = None
     above: Any = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from rankwise.recipe.keys import (
     accepts,
     choices,
     dotted,
+    holds_mapping,
+    item_accepts,
     nearest,
     spellings,
     unknown_key,
@@ -45,7 +47,8 @@ class Asked:
     text: str
     """The recipe as written, without the overrides."""
     lines: Mapping[str, str]
-    """Key -> where it was written: "lora.r" -> "recipe.yaml:7", or "--set lora.r=32"."""
+    """Key -> where it was written: "lora.r" -> "recipe.yaml:7", or "--set lora.r=32"; a pattern of a mapping under
+    "lora.rank_pattern.q_proj"."""
     given: frozenset[str]
     """Keys to which the user gave a value, `auto` and a null that stands for "left out" aside."""
 
@@ -108,14 +111,15 @@ def parse_recipe(text: str, source: str, folder: Path, overrides: Sequence[str] 
     faults.sort(key=lambda fault: fault.place.order)
     raise_if_errors(RecipeError, (Problem("error", f.code, f.place.text, f.message) for f in faults))
     assert recipe is not None
-    lines = {key: node.place.text for key, node in leaves.items()}
+    lines = {key: node.place.text for key, node in _with_entries(leaves)}
     return Asked(recipe, source, folder, text, lines, frozenset(k for k, node in leaves.items() if _is_given(k, node)))
 
 
 def with_overrides(asked: Asked, overrides: Sequence[str]) -> Asked:
     """The same recipe with more overrides; one of them replaces an earlier override of its key."""
     keys = {override.partition("=")[0].strip() for override in overrides}
-    earlier = [place.removeprefix("--set ") for place in asked.lines.values() if place.startswith("--set ")]
+    places = dict.fromkeys(asked.lines.values())
+    earlier = [place.removeprefix("--set ") for place in places if place.startswith("--set ")]
     kept = [override for override in earlier if override.partition("=")[0].strip() not in keys]
     return parse_recipe(asked.text, asked.source, asked.folder, [*kept, *overrides])
 
@@ -140,6 +144,14 @@ def _is_given(key: str, node: Node) -> bool:
     if node.value is None:
         return LEAVES[key].default is not None
     return node.value != "auto" or LEAVES[key].default != "auto"
+
+
+def _with_entries(leaves: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
+    """Every value by its key, and what a mapping holds by key and pattern: `lora.rank_pattern.q_proj`."""
+    for key, node in leaves.items():
+        yield key, node
+        if isinstance(node.value, dict):
+            yield from ((f"{key}.{pattern}", inner) for pattern, inner in node.value.items())
 
 
 def _flatten(mapping: Mapping[str, Node], section: str, leaves: dict[str, Node], faults: list[Fault]) -> None:
@@ -178,8 +190,7 @@ def _read_overrides(overrides: Sequence[str], faults: list[Fault]) -> dict[str, 
             inside = ", ".join(dotted(name, key) for key in SECTIONS[name].model_fields)
             faults.append(Fault(place, "bad-override", f"{name} is a section; set one of its keys: {inside}"))
         elif section not in SECTIONS or last not in spellings(section):
-            message = unknown_key(section, last) if section in SECTIONS else unknown_key("", name)
-            faults.append(Fault(place, "unknown-key", message))
+            faults.append(_unknown_override(place, name, text))
         elif (key := spellings(section)[last]) in found:
             message = f"{key} is already set by {found[key].place.text}; keep one"
             faults.append(Fault(place, "duplicate-override", message))
@@ -188,6 +199,17 @@ def _read_overrides(overrides: Sequence[str], faults: list[Fault]) -> dict[str, 
             if node is not None:
                 found[key] = _from_here(node) if key in _PATHS else node
     return found
+
+
+def _unknown_override(place: Place, name: str, text: str) -> Fault:
+    """Of a key that there is not; one inside a mapping that is a value is set with the whole of it."""
+    section, _, last = name.rpartition(".")
+    whole = next((key for key in LEAVES if name.startswith(f"{key}.") and holds_mapping(key)), None)
+    if whole is not None:
+        entry = f"{{{name.removeprefix(f'{whole}.')}: {text}}}"
+        return Fault(place, "bad-override", f"{whole} is a mapping, set as a whole: --set '{whole}={entry}'")
+    message = unknown_key(section, last) if section in SECTIONS else unknown_key("", name)
+    return Fault(place, "unknown-key", message)
 
 
 def _from_here(node: Node) -> Node:
@@ -205,7 +227,10 @@ def _override_value(key: str, text: str, place: Place, faults: list[Fault]) -> N
     if node is None and not inner:
         inner.append(Fault(place, "bad-override", f"{key} gets no value; expected {accepts(key)}"))
     elif inner or (node is not None and _reads_otherwise(node, text)):
-        message = f"the value is not plain YAML; put text in quotes: --set {key}={_quoted(text)}"
+        advice = f"put text in quotes: --set {key}={_quoted(text)}"
+        if holds_mapping(key):
+            advice = f"write a mapping in brackets: --set '{key}={{q_proj: 8, k_proj: 4}}'"
+        message = f"the value is not plain YAML; {advice}"
         inner = [Fault(place, "bad-override", message)]
     faults.extend(inner)
     return None if inner else node
@@ -257,11 +282,9 @@ def _value_faults(key: str, node: Node, details: Sequence[ErrorDetails]) -> list
         return []
     kinds = {detail["type"] for detail in details}
     expected = f"expected {accepts(key)}"
-    if isinstance(node.value, list):
-        positions = sorted({part for detail in details for part in detail["loc"] if isinstance(part, int)})
-        if positions:
-            items = [(position, node.value[position]) for position in positions]
-            return [_item_fault(key, position, item) for position, item in items if not item.refused]
+    inside = _inner_faults(key, node, details)
+    if inside is not None:
+        return inside
     if node.value is None or node.value == "":
         return [Fault(node.place, "empty-value", f"{key} has no value; {expected}, or leave the key out")]
     message = f"{key} is {_shown(node.value)}; {expected}"
@@ -275,9 +298,34 @@ def _value_faults(key: str, node: Node, details: Sequence[ErrorDetails]) -> list
     return [Fault(node.place, code, message)]
 
 
-def _item_fault(key: str, position: int, item: Node) -> Fault:
+def _inner_faults(key: str, node: Node, details: Sequence[ErrorDetails]) -> list[Fault] | None:
+    """Of the items of a list, or of what stands in a mapping that may be a value; None: it is wrong as a whole."""
+    inner: dict[int | str, Node] = {}
+    if isinstance(node.value, list):
+        inner = dict(enumerate(node.value))
+    elif isinstance(node.value, dict) and holds_mapping(key):
+        inner = {name: item for name, item in node.value.items()}  # noqa: C416  (keys of another type)
+    wrong: dict[int | str, ErrorDetails] = {}
+    for detail in details:
+        for part in detail["loc"][key.count(".") + 1 :]:
+            if part in inner:
+                wrong.setdefault(part, detail)
+    if not wrong:
+        return None
+    places = [part for part in inner if part in wrong and not inner[part].refused]
+    return [_inner_fault(key, part, inner[part], wrong[part]) for part in places]
+
+
+def _inner_fault(key: str, part: int | str, item: Node, detail: ErrorDetails) -> Fault:
+    if part == "":
+        return Fault(item.place, "empty-value", f"a pattern of {key} is empty; expected the name of a layer")
+    if detail["type"] == "value_error":
+        message = f"the pattern {part} of {key} is {detail['ctx']['error']}; escape what is meant as it stands"
+        return Fault(item.place, "bad-pattern", message)
+    name = f"item {part + 1}" if isinstance(part, int) else part
     got = "empty" if item.value is None or item.value == "" else _shown(item.value)
-    return Fault(item.place, "wrong-type", f"item {position + 1} of {key} is {got}; expected a name")
+    code = "out-of-bounds" if detail["type"] in _BOUNDS else "wrong-type"
+    return Fault(item.place, code, f"{name} of {key} is {got}; expected {item_accepts(key)}")
 
 
 def _text_hint(key: str, text: str, kinds: set[str]) -> str:
@@ -301,4 +349,6 @@ def _shown(value: object) -> str:
         return "not a number" if math.isnan(value) else "infinite"
     if isinstance(value, list):
         return "a list" if value else "an empty list"
-    return "a mapping" if isinstance(value, dict) else "null" if value is None else str(value)
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    return "null" if value is None else str(value)

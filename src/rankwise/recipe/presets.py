@@ -14,14 +14,6 @@ _GUIDE = "LoRA Configuration Guide"
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 _MLP = ("gate_proj", "up_proj", "down_proj")
 
-_UNBUILT: Mapping[str, str] = {
-    "seq_cls": "this build has no classification head; on text/label rows a causal base scores every label instead",
-    "seq_2_seq_lm": "this build trains causal bases alone; they generate the answer to the question",
-    "qlora": "this build keeps the base in its floating-point dtype; the adapter is the same LoRA",
-    "nf4": "this build keeps the base in its floating-point dtype, so it takes four times the memory of four bits",
-}
-"""Why a value is not carried, as long as the schema has not got it."""
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -121,8 +113,10 @@ def draft_of(preset: Preset, base: KnownBase) -> Draft:
     draft.offer_targets((LeftOut(where, "target_modules", name, "") for name in preset.targets), base, reason)
     for key, (value, why) in preset.values.items():
         listed = LeftOut(where, key, value, "")
-        if key == "lora.bias" and value == "lora_only" and not base.has_biases(draft.targets()):
+        if key == "task":
+            draft.offer_task(str(value), f"{why} ({preset.source})", listed, base)
+        elif key == "lora.bias" and value == "lora_only" and not base.has_biases(draft.targets()):
             draft.leave(listed, "the adapted layers of this base have no biases")
         else:
-            draft.offer(key, value, f"{why} ({preset.source})", listed, _UNBUILT.get(str(value), ""))
+            draft.offer(key, value, f"{why} ({preset.source})", listed)
     return draft

@@ -15,8 +15,13 @@ FULL_RATE = 1e-4
 FULL_RATE_HIDDEN = 2000
 """ "LoRA/QLoRA Doctrine", Learning Rate: full fine-tuning's rate is about (2000 / hidden size) x 1e-4."""
 _FILES = (".jsonl", ".json", ".csv", ".parquet")
-_NO_DORA = "this build cannot run dora; it trains LoRA"
-_NO_QUANTIZATION = "this build keeps the base in its floating-point dtype"
+_FLAGS = {
+    "use_dora": "dora",
+    "peft_use_dora": "dora",
+    "load_in_4bit": "quantised",
+    "load_in_8bit": "quantised",
+}
+"""Flags that decide the method beside a word that says lora."""
 
 Rule = Callable[[Translation, str, Node], None]
 
@@ -47,6 +52,19 @@ def _axolotl_targets(work: Translation, key: str, node: Node) -> None:
         _all_or_names("all-linear")(work, key, node)
 
 
+def _layers(work: Translation, key: str, node: Node) -> None:
+    """PEFT takes one number as well as a list of them."""
+    value = [node.value] if isinstance(node.value, int) else node.plain()
+    work.offer("lora.layers_to_transform", value, key, node)
+
+
+def _patterns(meant: str) -> Rule:
+    def rule(work: Translation, key: str, node: Node) -> None:
+        work.patterns(meant, key, node)
+
+    return rule
+
+
 # -- method
 
 
@@ -55,10 +73,12 @@ def _method(words: Mapping[str, str]) -> Rule:
 
     def rule(work: Translation, key: str, node: Node) -> None:
         word = str(node.value).lower()
-        if word == "lora" and any(work.is_on(flag) for flag in ("use_dora", "peft_use_dora")):
+        on = {meant for flag, meant in _FLAGS.items() if work.is_on(flag)}
+        on |= {"quantised"} if work.names("quantization_bit") else set()
+        if (word == "lora" and on) or (word == "qlora" and "dora" in on):
             return  # the flag decides
         method = words.get(word, word)
-        work.offer("method", method, key, node, otherwise=f"this build cannot run {method}; it trains LoRA")
+        work.offer("method", method, key, node, otherwise=f"this build cannot run {method}")
 
     return rule
 
@@ -77,16 +97,16 @@ def _if_true(meant: str, value: object, otherwise: str = "") -> Rule:
 
 def _quantization_bit(work: Translation, key: str, node: Node) -> None:
     word = {4: "nf4", 8: "int8"}.get(node.value) if isinstance(node.value, int) else None
-    work.offer("quantization", word or node.plain(), key, node, otherwise=_NO_QUANTIZATION)
+    work.offer("quantization", word or node.plain(), key, node, otherwise="a base is kept in 4 or 8 bits here")
 
 
 def _task(work: Translation, key: str, node: Node) -> None:
     task = str(node.value).lower()
-    work.offer("task", task, key, node, otherwise="this build trains causal language models alone")
+    work.draft.offer_task(task, f"{key} ({node.place.text})", work.listed(key, node), work.base)
 
 
 def _stage(work: Translation, key: str, node: Node) -> None:
-    work.offer("objective", node.plain(), key, node, otherwise=why_not("rl"))
+    work.offer("objective", node.plain(), key, node, otherwise="objectives here are sft, dpo and grpo")
 
 
 # -- rows
@@ -197,15 +217,11 @@ def _lr_multiplier(work: Translation, key: str, node: Node) -> None:
 
 def _rank_per_expert(work: Translation, key: str, node: Node) -> None:
     if work.base is None:
-        work.leave(
-            key, node, "whether the base has experts cannot be looked at here; lora.r is the rank of every layer"
-        )
+        work.leave(key, node, "whether the base has experts cannot be looked at here")
     elif not work.base.experts:
         work.leave(key, node, "this base has no experts; lora.r is the rank of its layers")
-    elif work.names("lora_rank"):
-        work.leave(key, node, "one rank, lora.r, goes for every layer, and lora_rank gives it")
     else:
-        work.offer("lora.r", node.plain(), key, node, f"{key}, here the rank of every layer")
+        work.offer("lora.rank_per_expert", node.plain(), key, node)
 
 
 def _init_a(work: Translation, key: str, node: Node) -> None:
@@ -234,11 +250,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     AXOLOTL.name: {
         **_COMMON,
         "adapter": _method({}),
-        "load_in_4bit": _if_true("quantization", "nf4", _NO_QUANTIZATION),
-        "load_in_8bit": _if_true("quantization", "int8", _NO_QUANTIZATION),
-        "peft_use_dora": _if_true("method", "dora", _NO_DORA),
+        "load_in_4bit": _if_true("quantization", "nf4"),
+        "load_in_8bit": _if_true("quantization", "int8"),
+        "peft_use_dora": _if_true("method", "dora"),
         "lora_target_linear": _if_true("lora.target_modules", "all-linear"),
         "lora_target_modules": _axolotl_targets,
+        "peft_layers_to_transform": _layers,
         "datasets": _axolotl_rows("data.train"),
         "test_datasets": _axolotl_rows("data.held_out"),
         "val_set_size": _held_out_share,
@@ -249,8 +266,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         **_COMMON,
         "finetuning_type": _method({}),
         "stage": _stage,
-        "use_dora": _if_true("method", "dora", _NO_DORA),
-        "pissa_init": _if_true("lora.init_lora_weights", "pissa", "an adapter starts as the base here"),
+        "use_dora": _if_true("method", "dora"),
+        "pissa_init": _if_true("lora.init_lora_weights", "pissa"),
         "quantization_bit": _quantization_bit,
         "lora_target": _all_or_names("all"),
         "val_size": _held_out_share,
@@ -260,8 +277,11 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     PEFT.name: {
         "peft_type": _method({"prefix_tuning": "prefix"}),
         "task_type": _task,
-        "use_dora": _if_true("method", "dora", _NO_DORA),
+        "use_dora": _if_true("method", "dora"),
         "target_modules": _all_or_names("all-linear"),
+        "layers_to_transform": _layers,
+        "rank_pattern": _patterns("lora.rank_pattern"),
+        "alpha_pattern": _patterns("lora.alpha_pattern"),
     },
     GUIDE.name: {
         **_COMMON,

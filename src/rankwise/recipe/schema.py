@@ -9,12 +9,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+
+from rankwise.recipe.patterns import compiled
 
 Auto = Literal["auto"]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
+Rank = Annotated[int, Field(ge=1, le=1024)]
+LayerNumber = Annotated[int, Field(ge=0)]
+
+
+def _readable(pattern: str) -> str:
+    """Raises PatternError, a ValueError, where PEFT could not read it."""
+    compiled(pattern)
+    return pattern
+
+
+Pattern = Annotated[Text, AfterValidator(_readable)]
+"""Of PEFT's rank_pattern and alpha_pattern."""
 
 
 class Section(BaseModel):
@@ -44,7 +58,7 @@ class DataRecipe(Section):
 
 
 class LoraRecipe(Section):
-    r: Annotated[int, Field(ge=1, le=1024)] | Auto = "auto"
+    r: Rank | Auto = "auto"
     """Rank of the adapter"""
     lora_alpha: Positive | Auto = "auto"
     """Numerator of the adapter's scale; auto follows r"""
@@ -56,13 +70,25 @@ class LoraRecipe(Section):
     """Which of the base's biases are trained too"""
     use_rslora: bool | Auto = "auto"
     """Scale by alpha / sqrt(r) instead of alpha / r"""
-    init_lora_weights: bool | Literal["gaussian", "auto"] = "auto"
-    """How the adapter starts; true is PEFT's default"""
+    init_lora_weights: bool | Literal["gaussian", "pissa", "olora", "auto"] = "auto"
+    """How the adapter starts; true is PEFT's default. pissa and olora begin from the base's own weights"""
+    layers_to_transform: Annotated[list[LayerNumber], Field(min_length=1)] | None = None
+    """Numbers of the layers that get an adapter, counted from 0; null: all of them"""
+    rank_pattern: Annotated[dict[Pattern, Rank], Field(min_length=1)] | None = None
+    """Ranks of single layers, by name or by an expression for the end of a path; null: r everywhere"""
+    alpha_pattern: Annotated[dict[Pattern, Positive], Field(min_length=1)] | None = None
+    """Alphas of single layers, by the same patterns as ranks; null: lora_alpha everywhere"""
+    target_parameters: Annotated[list[Text], Field(min_length=1)] | Auto | None = "auto"
+    """Experts fused in one parameter that get an adapter, such as mlp.experts.down_proj; null: none"""
+    rank_per_expert: Rank | Auto = "auto"
+    """Rank of the adapter on each fused expert"""
 
 
 class TrainingRecipe(Section):
     learning_rate: Positive | Auto = "auto"
     """Peak learning rate"""
+    loraplus_lr_ratio: Annotated[float, Field(ge=1)] = 1.0
+    """LoRA+: times the learning rate at which B is trained; 1: the same as A"""
     weight_decay: Annotated[float, Field(ge=0)] | Auto = "auto"
     """Decoupled weight decay of AdamW"""
     optim: Literal["adamw_torch", "adamw_torch_fused", "auto"] = Field(
@@ -107,6 +133,24 @@ class TrainingRecipe(Section):
     """Seed of the split, the adapter's start, the row order and the dropout"""
 
 
+class DpoRecipe(Section):
+    beta: Positive | Auto = "auto"
+    """How closely the model keeps to what it was before; higher is closer"""
+    loss_type: Literal["sigmoid", "hinge", "ipo"] = "sigmoid"
+    """The loss of a pair"""
+
+
+class GrpoRecipe(Section):
+    num_generations: Annotated[int, Field(ge=2)] | Auto = "auto"
+    """Answers written to each prompt, which are held against each other"""
+    max_completion_length: Count | Auto = "auto"
+    """Most tokens of an answer that is written"""
+    beta: Annotated[float, Field(ge=0)] | Auto = "auto"
+    """Weight of the distance from what the model was before; 0: none"""
+    reward: Literal["auto", "exact_fields", "allowed_label"] = "auto"
+    """What an answer is worth: 1 for the right label, or the F1 of the fields it has right"""
+
+
 class ServingRecipe(Section):
     target: None = None
     """Engine the adapter must load in"""
@@ -117,17 +161,17 @@ class Recipe(Section):
     """The base: an embedded name, a local folder, a .gguf file, or a hub id"""
     domain: Text | None = None
     """A kind of task with its prompt, its scorer and its sample rows"""
-    task: Literal["auto", "causal_lm"] = "auto"
-    """How the base answers"""
-    objective: Literal["sft"] = "sft"
-    """What training optimises: supervised fine-tuning"""
+    task: Literal["auto", "causal_lm", "seq_cls"] = "auto"
+    """How the base answers: it writes (causal_lm), or a head trained with the adapter gives a label (seq_cls)"""
+    objective: Literal["sft", "dpo", "grpo"] = "sft"
+    """What training optimises: the answers (sft), preferences between two (dpo), or rewards for answers (grpo)"""
     goal: Literal["adapt", "new_ability"] = "adapt"
     """What the base lacks: adapt, if it can do the task but not well; new_ability, if not at all; weighs on method"""
     data: DataRecipe = DataRecipe()
     """The rows to learn from"""
     doctrine: Text = "rankwise"
     """The named body of advice that decides what is left to auto"""
-    method: Literal["auto", "lora"] = "auto"
+    method: Literal["auto", "lora", "qlora", "dora", "adalora"] = "auto"
     """How the base is adapted"""
     adapter: Text | None = None
     """Continue training from this adapter folder"""
@@ -135,8 +179,12 @@ class Recipe(Section):
     """The adapter, in PEFT's own names"""
     training: TrainingRecipe = TrainingRecipe()
     """The training run, in Hugging Face's own names"""
-    quantization: Literal["auto", "none"] = "auto"
-    """Precision in which the frozen base is kept"""
+    dpo: DpoRecipe = DpoRecipe()
+    """Of objective dpo, in TRL's own names"""
+    grpo: GrpoRecipe = GrpoRecipe()
+    """Of objective grpo, in TRL's own names"""
+    quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
+    """How the frozen base is kept: as it is, in 4 bits (nf4, with double quantisation), or in 8"""
     shared_prefix: bool | Auto = "auto"
     """Compute the part of the prompt that all rows share once"""
     tracking: None = None

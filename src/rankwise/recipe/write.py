@@ -18,13 +18,20 @@ _AUTO: Mapping[str, str] = {
     "data.max_length": "the longest row, within what the base takes",
     "method": "the plan chooses, and says why",
     "lora.target_modules": "the doctrine decides, by this base's own names",
+    "lora.target_parameters": "the experts, where the names above speak of them",
     "training.bf16": "what is faster on this machine, measured",
+    "dpo.beta": "TRL's own default",
+    "grpo.num_generations": "TRL's own default, as far as the batch takes it",
+    "grpo.max_completion_length": "twice the longest answer of the rows",
+    "grpo.beta": "TRL's own default, 0",
+    "grpo.reward": "from the shape of the rows",
     "quantization": "the plan chooses, and says why",
     "shared_prefix": "true, for it is exact",
 }
 _BY_DOCTRINE = "the doctrine decides"
 _DEFAULTS: Mapping[str, str] = {
     "objective": "rows with answers to learn from",
+    "dpo.loss_type": "DPO's own loss",
     "data.too_long": "no row is cut or dropped unless you say so",
     "data.assistant_turns": "every answer teaches",
     "doctrine": "ours; `rankwise plan` also tells what the others would give",
@@ -86,9 +93,11 @@ def _one_line(text: str) -> str:
 
 
 def yaml_value(value: object) -> str:
-    """A scalar, or a list of scalars in brackets, as YAML reads it back on one line."""
+    """A scalar, or a list or mapping of scalars in brackets, as YAML reads it back on one line."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_item, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_item(str(name))}: {_item(item)}' for name, item in value.items())}}}"
     return yaml_scalar(value)
 
 
@@ -96,7 +105,7 @@ def _item(value: object) -> str:
     """As `yaml_scalar`, but no text is bare that a comma or bracket could split."""
     written = yaml_scalar(value)
     if isinstance(value, str) and written == value and not _PLAIN_NAME.fullmatch(value):
-        return f'"{value}"'
+        return _quoted(value)
     return written
 
 
@@ -109,6 +118,10 @@ def yaml_scalar(value: object) -> str:
     text = str(value)
     if text.isprintable() and reads_as_itself(text):
         return text
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
     return '"' + "".join(_escaped(character) for character in text) + '"'
 
 

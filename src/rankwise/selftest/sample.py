@@ -8,13 +8,14 @@ from pathlib import Path
 
 from rankwise.data.corpus import Corpus
 from rankwise.data.render import Rendered
+from rankwise.errors import BaseError
 from rankwise.events import Observer
 from rankwise.facts import identify_base, read_machine
 from rankwise.files import write_text
 from rankwise.plan import Plan, advise, prepare
 from rankwise.recipe import parse_recipe
 from rankwise.recipe.domains import DOMAINS
-from rankwise.train.run import BaseFolder, Settings, read_plan
+from rankwise.train.settings import BaseFolder, Settings, read_plan
 
 DOMAIN = "legal"
 """Labels, so answers are short; one prompt, so rows have much in common."""
@@ -71,6 +72,10 @@ def prepare_sample(model: str, folder: Path, observer: Observer) -> Sample:
     )
     asked = parse_recipe(text, "<selftest>", Path.cwd())
     prepared = prepare(asked, observer, to_train=True)
+    anatomy = prepared.anatomy
+    if anatomy.task != "causal_lm":
+        told = f"{anatomy.architecture} is planned as {anatomy.task}"
+        raise BaseError(f"{model}: {told}, and the self-test tries causal bases; give one")
     plan = advise(asked, prepared, read_machine(), None)
     base = BaseFolder(prepared.located.name, prepared.path, identify_base(prepared.path))
     return Sample(plan, prepared.corpus, base, read_plan(plan, prepared.corpus))

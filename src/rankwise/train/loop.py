@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,10 +16,10 @@ from rankwise.data.batch import split_evenly, steps
 from rankwise.data.render import Rendered
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog
-from rankwise.model.loss import mean_loss
+from rankwise.model.adalora import Allocator
 from rankwise.signals import Interrupted, Stop
-from rankwise.train.objectives import backward_sft
-from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer
+from rankwise.train.objectives import Objective, writing
+from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer, set_learning_rate
 from rankwise.train.state import (
     Progress,
     latest_checkpoint,
@@ -29,6 +29,7 @@ from rankwise.train.state import (
     save_checkpoint,
     set_random_state,
     snapshot,
+    trainable,
 )
 
 LN2 = 0.6931471805599453
@@ -64,6 +65,8 @@ class Finished:
     """The signal that ended the run early, its last completed step committed; None: the run is complete."""
     reason: str
     """`all steps done`, `no improvement`, or the signal."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of preferences or rewards, where those were learnt from."""
 
 
 def train(
@@ -78,14 +81,18 @@ def train(
     stop: Stop,
     evaluate_start: bool = False,
     places: Sequence[str] = (),
+    objective: Objective | None = None,
+    allocator: Allocator | None = None,
 ) -> Finished:
     """Train `model` in place and leave it with the weights of its best held-out evaluation.
 
     With `evaluate_start` the weights that a new run begins with are evaluated too, so that a trained adapter that
     gets no better is kept as it was; a fresh adapter, which does nothing yet, needs no look. `places`: where each row
-    was written, to name the rows of a step that ruins the run.
+    was written, to name the rows of a step that ruins the run. `objective`: supervised fine-tuning, if left out.
+    `allocator`: of AdaLoRA, which prunes ranks on the way.
     """
-    loop = _Loop(model, rows, held_out, settings, optim, log, checkpoints, stop, places)
+    objective = writing(settings.shared_prefix) if objective is None else objective
+    loop = _Loop(model, rows, held_out, settings, optim, log, checkpoints, stop, places, objective, allocator)
     loop.begin(resume_from, evaluate_start)
     try:
         while (reason := loop.reason_to_end()) is None:
@@ -123,12 +130,14 @@ class _Loop:
         checkpoints: Path,
         stop: Stop,
         places: Sequence[str],
+        objective: Objective,
+        allocator: Allocator | None,
     ) -> None:
         self.model, self.rows, self.held_out = model, rows, held_out
         self.settings, self.optim, self.log, self.checkpoints = settings, optim, log, checkpoints
-        self.stop, self.places = stop, places
+        self.stop, self.places, self.objective, self.allocator = stop, places, objective, allocator
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(self.parameters, optim)
+        self.optimizer = make_optimizer(trainable(model), optim)
         self.progress = Progress()
         self.best: dict[str, torch.Tensor] | None = None
         self.saved: Path | None = None
@@ -164,13 +173,14 @@ class _Loop:
             return
         began = time.perf_counter()
         rate = learning_rate_at(number - 1, settings.num_steps, optim)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
         self.model.train()
         parts = split_evenly(chosen, settings.gradient_accumulation_steps)
         batches = [[self.rows[i] for i in part] for part in parts]
         with self._undone_if_stopped(), _memory_advice(f"step {number}"):
-            loss = backward_sft(self.model, batches, settings.shared_prefix, self.stop.check)
+            loss = self.objective.backward(self.model, batches, self.stop.check)
+            if self.allocator is not None:
+                self.allocator.regularise()
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, optim.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise NonFinite(
@@ -182,6 +192,8 @@ class _Loop:
             )
         with _memory_advice(f"step {number}"):
             self.optimizer.step()
+        if self.allocator is not None:
+            self.allocator.stepped(number)
         self.optimizer.zero_grad(set_to_none=True)
         if not torch.isfinite(torch.nn.utils.get_total_norm(self.parameters)):
             raise NonFinite(
@@ -202,7 +214,7 @@ class _Loop:
         self.model.eval()
         doing = f"the held-out evaluation after step {progress.step}"
         with self._undone_if_stopped(), _memory_advice(doing):
-            loss = mean_loss(self.model, self.held_out, settings.micro_rows, settings.shared_prefix, self.stop.check)
+            loss = self.objective.mean_loss(self.model, self.held_out, settings.micro_rows, self.stop.check)
         if not math.isfinite(loss) and progress.step == 0:
             raise TrainingError(
                 f"the adapter that this run continues from has a held-out loss of {loss}; nothing was trained. "
@@ -214,16 +226,17 @@ class _Loop:
                 f"step {progress.step}: the held-out loss after it is {loss}, so the step ruined the weights; nothing "
                 "was saved since the last checkpoint. Lower training.learning_rate and train again",
             )
-        better = progress.best_loss is None or loss < progress.best_loss
+        keepable = self.allocator is None or self.allocator.is_final
+        better = keepable and (progress.best_loss is None or loss < progress.best_loss)
         if better:
             progress.best_loss, progress.best_step, progress.evaluations_since_best = loss, progress.step, 0
             self.best = snapshot(self.model)
-        else:
+        elif keepable:
             progress.evaluations_since_best += 1
         progress.evaluations += 1
         progress.evaluation_seconds += time.perf_counter() - began
         progress.evaluation_due, self.saved = False, None
-        told = {"step": progress.step, "loss": loss, "bits_per_token": loss / LN2, "best": better}
+        told = {"step": progress.step, "loss": loss, f"bits_per_{self.objective.per}": loss / LN2, "best": better}
         self.log.write("held_out", {**told, "rows": len(self.held_out)})
 
     def save_if_due(self) -> None:
@@ -309,7 +322,9 @@ class _Loop:
             raise
 
     def _load(self, checkpoint: Path) -> None:
-        self.progress, self.best = load_checkpoint(checkpoint, self.model, self.optimizer)
+        self.progress, self.best, more = load_checkpoint(checkpoint, self.model, self.optimizer)
+        if self.allocator is not None:
+            self.allocator.load(more)
         self.saved = checkpoint
 
     def _save_once(self) -> None:
@@ -318,7 +333,8 @@ class _Loop:
             self.log.write("checkpoint", {"step": self.progress.step, "path": saved.name})
 
     def _save(self) -> Path:
-        self.saved = save_checkpoint(self.checkpoints, self.model, self.optimizer, self.progress, self.best)
+        more = {} if self.allocator is None else self.allocator.state()
+        self.saved = save_checkpoint(self.checkpoints, self.model, self.optimizer, self.progress, self.best, more)
         self.log.sync()
         return self.saved
 

@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
 
 import torch
 from peft import PeftModel
 
-from rankwise.catalog import write_card
 from rankwise.data.corpus import Corpus
-from rankwise.data.split import spread
-from rankwise.doctrine import Value
-from rankwise.errors import PlanError, RunError
 from rankwise.events import EventLog, Observer
-from rankwise.facts import (
-    AdapterRecord,
-    BaseIdentity,
-    BaseRecord,
-    DataRecord,
-    TaskRecord,
-    adapter_digest,
-    read_adapter,
-    read_machine,
-    write_record,
-)
-from rankwise.files import clear_drafts, new_folder, read_json, write_json
-from rankwise.model.attach import LoraSettings, attach_existing, attach_new, require_trainable
-from rankwise.model.load import load_base
-from rankwise.plan import EVALUATION_ROWS, Plan, PlanReader
-from rankwise.signals import stop_on_signals
-from rankwise.train.loop import LN2, Finished, LoopSettings, train
-from rankwise.train.optim import OptimSettings
+from rankwise.facts import adapter_digest
+from rankwise.files import clear_drafts
+from rankwise.model.adalora import Allocator
+from rankwise.model.start import keep_start, start_of
+from rankwise.plan import Plan
+from rankwise.plan.quantization import CHANGE_BASE
+from rankwise.signals import Stop, stop_on_signals
+from rankwise.train.kept import looked_at, write_adapter
+from rankwise.train.loop import Finished, train
+from rankwise.train.opened import open_model
+from rankwise.train.settings import BaseFolder, Settings, read_plan
 from rankwise.train.state import latest_checkpoint
-
-
-@dataclass(frozen=True)
-class BaseFolder:
-    """The base a run trains on."""
-
-    name: str
-    path: Path
-    identity: BaseIdentity
 
 
 @dataclass(frozen=True)
@@ -58,49 +35,67 @@ class Trained:
     peak_memory_bytes: int
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The plan's values, each in the hands of the part that uses it."""
-
-    device: str
-    dtype: str
-    threads: int
-    gradient_checkpointing: bool
-    lora: LoraSettings
-    optim: OptimSettings
-    loop: LoopSettings
-    adapter: str | None
-    domain: str | None
-    scorer: str
-
-
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
     """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
     settings = read_plan(plan, corpus)
     adapted = open_model(settings, plan, base)
+    allocator = None if settings.schedule is None else Allocator(adapted, settings.schedule)
+    start = start_of(adapted) if settings.lora.init_lora_weights in CHANGE_BASE else None
+    if start is not None:
+        keep_start(run / "start.safetensors", start, resume)
     log = EventLog(run / "events.jsonl", observer)
     try:
         with stop_on_signals() as stop:
-            finished = train(
-                adapted,
-                corpus.train_rendered,
-                spread(corpus.held_out_rendered, EVALUATION_ROWS),
-                settings.loop,
-                settings.optim,
-                log,
-                run / "checkpoints",
-                _last_sound_checkpoint(run, log) if resume else None,
-                stop,
-                evaluate_start=settings.adapter is not None,
-                places=[row.where for row in corpus.train],
-            )
+            if settings.trained_by_trl:
+                finished = _train_by_trl(adapted, corpus, base, settings, log, run / "checkpoints", resume, stop)
+            else:
+                finished = train(
+                    adapted,
+                    corpus.train_rendered,
+                    looked_at(corpus),
+                    settings.loop,
+                    settings.optim,
+                    log,
+                    run / "checkpoints",
+                    _last_sound_checkpoint(run, log) if resume else None,
+                    stop,
+                    evaluate_start=settings.adapter is not None,
+                    places=[row.where for row in corpus.train],
+                    objective=settings.objective,
+                    allocator=allocator,
+                )
         peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
-            _write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished)
+            write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start, allocator)
             log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
         return Trained(finished, run / "adapter", peak)
     finally:
         log.close()
+
+
+def _train_by_trl(
+    adapted: PeftModel,
+    corpus: Corpus,
+    base: BaseFolder,
+    settings: Settings,
+    log: EventLog,
+    checkpoints: Path,
+    resume: bool,
+    stop: Stop,
+) -> Finished:
+    """Preferences or rewards; TRL, an extra, is imported here and nowhere else."""
+    from rankwise.train.by_trl import last_sealed
+
+    start, rows = last_sealed(checkpoints, log) if resume else None, corpus.train_rendered
+    if settings.preference is not None:
+        from rankwise.train.preference import train_on_preferences
+
+        held_out = looked_at(corpus)
+        return train_on_preferences(adapted, base.path, rows, held_out, settings, log, checkpoints, start, stop)
+    from rankwise.train.reward import train_on_rewards
+
+    answers = [row.answer for row in corpus.train]
+    return train_on_rewards(adapted, base.path, rows, answers, settings, log, checkpoints, start, stop)
 
 
 def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
@@ -114,181 +109,21 @@ def _last_sound_checkpoint(run: Path, log: EventLog) -> Path | None:
     return found
 
 
-def open_model(settings: Settings, plan: Plan, base: BaseFolder) -> PeftModel:
-    """The base with the adapter that will be trained: a fresh one, or the one it continues from."""
-    torch.set_num_threads(settings.threads)
-    model = load_base(base.path, settings.dtype, settings.device)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    if settings.adapter is None:
-        adapted = attach_new(model, base.name, settings.lora, settings.loop.seed)
-    else:
-        torch.manual_seed(settings.loop.seed)
-        adapted = attach_existing(model, Path(settings.adapter), trainable=True)
-    require_trainable(adapted, plan.trainable_parameters)
-    return adapted
-
-
-def read_plan(plan: Plan, corpus: Corpus) -> Settings:
-    """Every value of the plan, each taken by the part that uses it; a key left over is an error."""
-    take = PlanReader(plan)
-    step_rows = take.take("training.per_device_train_batch_size", int)
-    accumulation = take.take("training.gradient_accumulation_steps", int)
-    lora = LoraSettings(
-        r=take.take("lora.r", int),
-        lora_alpha=take.take("lora.lora_alpha", float),
-        lora_dropout=take.take("lora.lora_dropout", float),
-        target_modules=take.take("lora.target_modules", list),
-        bias=take.take("lora.bias", str),
-        use_rslora=take.take("lora.use_rslora", bool),
-        init_lora_weights=_bool_or_str(take, "lora.init_lora_weights"),
-    )
-    optim = OptimSettings(
-        optim=take.take("training.optim", str),
-        learning_rate=take.take("training.learning_rate", float),
-        weight_decay=take.take("training.weight_decay", float),
-        adam_beta1=take.take("training.adam_beta1", float),
-        adam_beta2=take.take("training.adam_beta2", float),
-        adam_epsilon=take.take("training.adam_epsilon", float),
-        lr_scheduler_type=take.take("training.lr_scheduler_type", str),
-        warmup_ratio=take.take("training.warmup_ratio", float),
-        max_grad_norm=take.take("training.max_grad_norm", float),
-    )
-    loop = LoopSettings(
-        num_steps=take.take("training.max_steps", int),
-        step_rows=step_rows * accumulation,
-        gradient_accumulation_steps=accumulation,
-        eval_steps=take.take("training.eval_steps", int),
-        early_stopping_patience=take.take_optional("training.early_stopping_patience", int),
-        save_steps=take.take("training.save_steps", int),
-        logging_steps=take.take("training.logging_steps", int),
-        shared_prefix=take.take("shared_prefix", bool),
-        seed=take.take("training.seed", int),
-        on_nonfinite=_on_nonfinite(take),
-    )
-    settings = Settings(
-        device=take.take("device", str),
-        dtype="bfloat16" if take.take("training.bf16", bool) else "float32",
-        threads=take.take("threads", int),
-        gradient_checkpointing=take.take("training.gradient_checkpointing", bool),
-        lora=lora,
-        optim=optim,
-        loop=loop,
-        adapter=take.take_optional("adapter", str),
-        domain=take.take_optional("domain", str),
-        scorer=take.take("scorer", str),
-    )
-    _require_as_planned(take, corpus)
-    take.require_all_read()
-    return settings
-
-
-def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
-    """What was done before training reads the plan must be what the plan says: the rows, and what this build can do."""
-    request = corpus.request
-    done: dict[str, Value] = {
-        "task": "causal_lm",
-        "objective": "sft",
-        "method": "lora",
-        "quantization": "none",
-        "data.train": request.train,
-        "data.held_out": request.held_out,
-        "data.max_length": corpus.max_length,
-        "data.too_long": request.too_long,
-        "data.assistant_turns": request.assistant_turns,
-        "data.instruction": corpus.instruction,
-    }
-    other = [f"{key} is {done[key]!r}, planned {take.value(key)!r}" for key in done if take.value(key) != done[key]]
-    if other:
-        raise PlanError(f"not as planned, so nothing was trained: {'; '.join(other)}")
-    for key in ("model", "chat_template", "doctrine", "training.num_train_epochs"):
-        take.value(key)  # they chose the base, its rendering, and values of this plan; they stand in rankwise.json
-
-
-def _bool_or_str(take: PlanReader, key: str) -> bool | str:
-    value = take.take(key, object)
-    if isinstance(value, bool | str):
-        return value
-    raise RunError(f"{key}: expected true, false or a name, got {value!r}")
-
-
-def _on_nonfinite(take: PlanReader) -> Literal["stop", "rollback"]:
-    value = take.take("training.on_nonfinite", str)
-    if value in ("stop", "rollback"):
-        return cast(Literal["stop", "rollback"], value)
-    raise RunError(f"training.on_nonfinite: expected stop or rollback, got {value!r}; was the plan edited?")
-
-
-def _write_adapter(
-    model: PeftModel,
-    plan: Plan,
-    corpus: Corpus,
-    base: BaseFolder,
-    settings: Settings,
-    folder: Path,
-    finished: Finished,
-) -> None:
-    request, progress, machine = corpus.request, finished.progress, read_machine()
-    parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
-    held_out_file = request.held_out if isinstance(request.held_out, str) else None
-    with new_folder(folder) as draft:
-        model.peft_config["default"].base_model_name_or_path = base.name
-        model.save_pretrained(str(draft), save_embedding_layers=False)
-        _settle_config(draft / "adapter_config.json")
-        record = AdapterRecord(
-            name=settings.domain or Path(request.train).stem,
-            domain=settings.domain,
-            base=BaseRecord(name=base.name, identity=base.identity),
-            task=TaskRecord(
-                kind="labels" if corpus.labels else "open",
-                scorer=settings.scorer,
-                labels=corpus.labels,
-                instruction=corpus.instruction,
-                system=corpus.system,
-                tools=corpus.tools,
-                shape=corpus.shape,
-                assistant_turns=request.assistant_turns,
-            ),
-            data=DataRecord(
-                train=request.train,
-                train_sha256=corpus.train_sha256,
-                rows=len(corpus.train),
-                held_out=held_out_file,
-                held_out_sha256=corpus.held_out_sha256,
-                held_out_rows=len(corpus.held_out),
-                seed=request.seed,
-                fraction=None if isinstance(request.held_out, str) else request.held_out,
-                max_length=corpus.max_length,
-                too_long=request.too_long,
-            ),
-            plan=plan.as_json(),
-            plan_digest=plan.digest(),
-            metrics={
-                "held_out_loss": progress.best_loss,
-                "held_out_bits_per_token": None if progress.best_loss is None else progress.best_loss / LN2,
-                "best_step": progress.best_step,
-                "steps": progress.step,
-                "seconds": round(progress.seconds + progress.evaluation_seconds, 1),
-            },
-            versions=machine.versions,
-            machine=json.loads(json.dumps({**asdict(machine), "versions": None})),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            parent=parent,
-        )
-        write_record(draft, record)
-        write_card(draft, record, read_adapter(draft))
-
-
-def _settle_config(file: Path) -> None:
-    """PEFT writes its target set in an order of the moment; sorted, one seed gives one file."""
-    config = read_json(file)
-    config["target_modules"] = sorted(config["target_modules"])
-    write_json(file, config)
-
-
 def peak_memory_bytes(device: str) -> int:
     """So far; of the accelerator where there is one, else of this process."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak_memory(device: str) -> bool:
+    """Let `peak_memory_bytes` count from here on; False where the system cannot, so that the peak is of all so far."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak of the resident set starts again
+    except OSError:
+        return False
+    return True

@@ -8,8 +8,10 @@ in the data needs saving.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,6 +21,7 @@ from rankwise.files import fsync_file, new_folder, remove_folder, sha256_file
 
 KEPT = 2
 MANIFEST = "manifest.json"
+MORE = "more."
 WEIGHTS, MOMENTS, BEST, STATE = "adapter.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"
 
 
@@ -84,13 +87,18 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     best: dict[str, torch.Tensor] | None,
+    more: Mapping[str, torch.Tensor] = MappingProxyType({}),
 ) -> Path:
-    """Commit `step-N` under `folder`; keep it and the one before, drop all others."""
+    """Commit `step-N` under `folder`; keep it and the one before, drop all others.
+
+    `more`: what a method remembers beside weights and moments.
+    """
     target = folder / _name(progress.step)
     random = random_state()
     moments = {"rng.cpu": random.cpu}
     if random.cuda is not None:
         moments["rng.cuda"] = random.cuda
+    moments |= {f"{MORE}{name}": value for name, value in more.items()}
     for name, p in trainable(model).items():
         for key, value in optimizer.state.get(p, {}).items():
             moments[f"{key}:{name}"] = value
@@ -178,11 +186,12 @@ def _read_manifest(file: Path) -> dict[str, str] | None:
 
 def load_checkpoint(
     path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, torch.Tensor] | None]:
-    """Put model, optimizer and random state back; returns progress and the best weights so far."""
+) -> tuple[Progress, dict[str, torch.Tensor] | None, dict[str, torch.Tensor]]:
+    """Put model, optimizer and random state back; returns progress, the best weights so far, and what else was kept."""
     restore(model, load_file(path / WEIGHTS))
     moments = load_file(path / MOMENTS)
     set_random_state(Random(moments.pop("rng.cpu"), moments.pop("rng.cuda", None)))
+    more = {key.removeprefix(MORE): moments.pop(key) for key in list(moments) if key.startswith(MORE)}
     parameters = trainable(model)
     fused = bool(optimizer.defaults["fused"])
     optimizer.zero_grad(set_to_none=True)
@@ -195,4 +204,4 @@ def load_checkpoint(
         optimizer.state[parameter][name_of_moment] = value.to(parameter.device) if on_device else value
     best = path / BEST
     progress = Progress(**json.loads((path / STATE).read_text(encoding="utf-8")))
-    return progress, load_file(best) if best.is_file() else None
+    return progress, load_file(best) if best.is_file() else None, more

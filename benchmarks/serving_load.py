@@ -1,0 +1,106 @@
+"""The batcher under load: latency, time to first token, the cost of loading an adapter, and memory.
+
+    python benchmarks/serving_load.py [--rate N ...] [--requests N] [--adapters N] [--tokens N] [--json]
+
+The embedded base in bfloat16; requests come at random at each rate a second (exponential gaps, one seed), each to one
+of the adapters, drawn evenly. With more adapters than have seats, the longest unused give way while others answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from generate_speed import held_out_prompts
+from serving import Ours, make_adapters
+
+from rankwise.events import ignore
+from rankwise.facts import fetch_base, locate_base, read_machine
+from rankwise.serve.requests import Ended, Event, Request
+from rankwise.serve.sampling import Sampling
+
+SLOTS = 48
+SWITCHES = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, nargs="+", default=[2.0, 5.0, 10.0])
+    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--adapters", type=int, default=100)
+    parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(read_machine().usable_cores)
+    base = fetch_base(locate_base("smollm2-135m", Path.cwd()), ignore)
+    with tempfile.TemporaryDirectory() as folder:
+        make_adapters(base, options.adapters, "bfloat16", Path(folder))
+        ours = Ours(base, sorted(Path(folder).iterdir()), "bfloat16", SLOTS)
+        prompts = [list(ids) for ids in held_out_prompts(base, SLOTS)]
+        found: dict[str, Any] = {"switch": switches(ours)}
+        for rate in options.rate:
+            found[f"{rate:g} a second"] = load(ours, prompts, rate, options)
+        found["adapter_bytes"] = ours.pool.bytes
+        found["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        ours.batcher.close(60)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        for name, value in found.items():
+            print(f"{name}: {value}")
+
+
+def switches(ours: Ours) -> dict[str, float]:
+    """Milliseconds, median: to load an adapter from its folder, and to take one that is in memory."""
+    cold, warm = [], []
+    for facts in ours.facts[:SWITCHES]:
+        for times in (cold, warm):
+            began = time.perf_counter()
+            ours.pool.release(ours.pool.acquire(facts))
+            times.append(1000 * (time.perf_counter() - began))
+    return {"load_ms": round(statistics.median(cold), 2), "in_memory_ms": round(statistics.median(warm), 3)}
+
+
+def load(ours: Ours, prompts: list[list[int]], rate: float, options: argparse.Namespace) -> dict[str, float]:
+    """Seconds from asking, loading included, at the median and for 95 of 100: to the first token and to the end."""
+    draw = Random(0)
+    first: dict[int, float] = {}
+    last: dict[int, float] = {}
+    done = threading.Semaphore(0)
+    for number in range(options.requests):
+        time.sleep(draw.expovariate(rate))
+        began = time.perf_counter()
+
+        def tell(event: Event, number: int = number, began: float = began) -> None:
+            first.setdefault(number, time.perf_counter() - began)
+            if isinstance(event, Ended):
+                last[number] = time.perf_counter() - began
+                done.release()
+
+        seat = ours.pool.acquire(draw.choice(ours.facts))
+        ours.batcher.submit([Request(tuple(draw.choice(prompts)), seat, Sampling(options.tokens), tell)])
+    for _ in range(options.requests):
+        done.acquire()
+    return {
+        "first_p50": _at(first, 50),
+        "first_p95": _at(first, 95),
+        "end_p50": _at(last, 50),
+        "end_p95": _at(last, 95),
+    }
+
+
+def _at(times: dict[int, float], percent: int) -> float:
+    return round(statistics.quantiles(times.values(), n=100)[percent - 1], 3)
+
+
+if __name__ == "__main__":
+    main()

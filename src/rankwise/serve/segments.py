@@ -1,0 +1,94 @@
+"""Which rows of a batch go with which adapters, and the adapters' products: two for all of a bench."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from rankwise.serve.pool import Bench, Seat
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows of one bench, laid out as (seats n, most rows of a seat m)."""
+
+    bench: Bench
+    seats: slice
+    n: int
+    m: int
+    take: torch.Tensor | None
+    """(n m): row that stands at each place, 0 where none does; None: the batch is laid out so as it is."""
+    rows: torch.Tensor
+    """Rows of the batch, and"""
+    places: torch.Tensor
+    """where they stand in the layout."""
+
+
+class Segments:
+    """The adapters of a batch's rows; rows of the base alone have none. Good for every step with these rows."""
+
+    def __init__(self, seats: Sequence[Seat | None]) -> None:
+        self._seats = list(seats)
+        benches = {seat.bench: None for seat in seats if seat is not None}
+        self._parts = [part for bench in benches for part in _parts(bench, seats)]
+
+    def are_of(self, seats: Sequence[Seat | None]) -> bool:
+        return self._seats == list(seats)
+
+    def of_row(self, row: int) -> Segments:
+        """Of a batch of this row alone."""
+        return Segments([self._seats[row]])
+
+    def add(self, group: int, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """out (rows, width), the base's product of x (rows, in), with the adapters' added; `out` may be used up."""
+        for part in self._parts:
+            a, b = part.bench.a[group][part.seats].transpose(1, 2), part.bench.b[group][part.seats]
+            if part.take is None:
+                inner = torch.bmm(x.reshape(part.n, part.m, -1), a)
+                out = torch.baddbmm(out.view(part.n, part.m, -1), inner, b).view(out.shape)
+            else:
+                inner = torch.bmm(x.index_select(0, part.take).view(part.n, part.m, -1), a)
+                product = torch.bmm(inner, b).view(part.n * part.m, -1)
+                out.index_add_(0, part.rows, product.index_select(0, part.places))
+        return out
+
+
+HEAVY = 2.0
+"""A seat with so many times the rows of its bench's mean is laid out by itself, lest all others be padded to it."""
+
+
+def _parts(bench: Bench, seats: Sequence[Seat | None]) -> list[_Part]:
+    of: dict[int, list[int]] = {}
+    for row, seat in enumerate(seats):
+        if seat is not None and seat.bench is bench:
+            of.setdefault(seat.place, []).append(row)
+    mean = sum(map(len, of.values())) / len(of)
+    heavy = [{place: rows} for place, rows in of.items() if len(rows) > HEAVY * mean]
+    rest = {place: rows for place, rows in of.items() if len(rows) <= HEAVY * mean}
+    return [_part(bench, each, len(seats)) for each in [*heavy, rest]]
+
+
+def _part(bench: Bench, of: Mapping[int, Sequence[int]], batch: int) -> _Part:
+    """`of`: place on the bench -> rows of the batch, which has `batch` of them."""
+    first, last, m = min(of), max(of), max(map(len, of.values()))
+    n = last + 1 - first
+    take, rows, places = [0] * (n * m), [], []
+    for place, its_rows in of.items():
+        for i, row in enumerate(its_rows):
+            at = (place - first) * m + i
+            take[at] = row
+            rows.append(row)
+            places.append(at)
+    device = bench.a[0].device
+    as_it_is = batch == n * m == len(rows) and take == list(range(n * m))
+    return _Part(
+        bench,
+        slice(first, last + 1),
+        n,
+        m,
+        None if as_it_is else torch.tensor(take, device=device),
+        torch.tensor(rows, device=device),
+        torch.tensor(places, device=device),
+    )

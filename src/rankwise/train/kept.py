@@ -1,0 +1,154 @@
+"""What a finished run leaves: the adapter folder, with its record and card, verified where it was rewritten."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from peft import PeftConfig, PeftModel
+
+from rankwise.catalog import write_card
+from rankwise.data.corpus import Corpus
+from rankwise.data.render import Rendered
+from rankwise.data.split import spread
+from rankwise.errors import RunError
+from rankwise.facts import (
+    AdapterRecord,
+    BaseRecord,
+    DataRecord,
+    TaskRecord,
+    adapter_digest,
+    read_adapter,
+    read_machine,
+    write_record,
+)
+from rankwise.files import new_folder, read_json, write_json
+from rankwise.model.adalora import Allocator
+from rankwise.model.attach import attach_existing
+from rankwise.model.load import TOLERANCE
+from rankwise.model.loss import nothing
+from rankwise.model.start import subtract_start
+from rankwise.plan import EVALUATION_ROWS, Plan
+from rankwise.train.loop import LN2, Finished
+from rankwise.train.opened import load_planned
+from rankwise.train.settings import BaseFolder, Settings
+
+COMPARED_ROWS = 4
+"""Rows by which an adapter that was rewritten is held against the model it was made from."""
+
+
+def looked_at(corpus: Corpus) -> list[Rendered]:
+    """The held-out rows that are evaluated during training. A head has no number for a label that no training row has:
+    the plan has warned of such rows, and `rankwise evaluate` counts them as wrong."""
+    rows = [row for row in corpus.held_out_rendered if row.label is None or row.label in corpus.labels]
+    return spread(rows, EVALUATION_ROWS)
+
+
+def write_adapter(
+    model: PeftModel,
+    plan: Plan,
+    corpus: Corpus,
+    base: BaseFolder,
+    settings: Settings,
+    folder: Path,
+    finished: Finished,
+    start: dict[str, torch.Tensor] | None,
+    allocator: Allocator | None,
+) -> None:
+    request, progress, machine = corpus.request, finished.progress, read_machine()
+    parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
+    held_out_file = request.held_out if isinstance(request.held_out, str) else None
+    with new_folder(folder) as draft:
+        model.peft_config["default"].base_model_name_or_path = base.name
+        model.save_pretrained(str(draft), save_embedding_layers=False)
+        if allocator is not None:
+            allocator.save_plain(draft)
+            _require_same_losses(model, draft, corpus, base, settings)
+        if start is not None:
+            subtract_start(draft, start)
+            _require_same_losses(model, draft, corpus, base, settings)
+        _settle_config(draft / "adapter_config.json", model.peft_config["default"])
+        record = AdapterRecord(
+            name=settings.domain or Path(request.train).stem,
+            domain=settings.domain,
+            method=str(plan["method"]),
+            objective=str(plan["objective"]),  # type: ignore[arg-type]
+            base=BaseRecord(name=base.name, identity=base.identity, quantization=settings.quantization),  # type: ignore[arg-type]
+            task=TaskRecord(
+                kind="labels" if corpus.labels else "open",
+                task=settings.task,
+                scorer=settings.scorer,
+                labels=corpus.labels,
+                instruction=corpus.instruction,
+                system=corpus.system,
+                tools=corpus.tools,
+                shape=corpus.shape,
+                assistant_turns=request.assistant_turns,
+            ),
+            data=DataRecord(
+                train=request.train,
+                train_sha256=corpus.train_sha256,
+                rows=len(corpus.train),
+                held_out=held_out_file,
+                held_out_sha256=corpus.held_out_sha256,
+                held_out_rows=len(corpus.held_out),
+                seed=request.seed,
+                fraction=None if isinstance(request.held_out, str) else request.held_out,
+                max_length=corpus.max_length,
+                too_long=request.too_long,
+            ),
+            plan=plan.as_json(),
+            plan_digest=plan.digest(),
+            metrics={
+                "held_out_loss": progress.best_loss,
+                f"held_out_bits_per_{settings.objective.per}": (
+                    None if progress.best_loss is None else progress.best_loss / LN2
+                ),
+                **finished.metrics,
+                "best_step": progress.best_step,
+                "steps": progress.step,
+                "seconds": round(progress.seconds + progress.evaluation_seconds, 1),
+            },
+            versions=machine.versions,
+            machine=json.loads(json.dumps({**asdict(machine), "versions": None})),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            parent=parent,
+        )
+        write_record(draft, record)
+        write_card(draft, record, read_adapter(draft))
+
+
+@torch.no_grad()
+def _require_same_losses(
+    trained: PeftModel, folder: Path, corpus: Corpus, base: BaseFolder, settings: Settings
+) -> None:
+    """RunError unless the adapter in `folder`, on the untouched base, gives the losses of the model it is from."""
+    again = attach_existing(load_planned(base, settings), folder, trainable=False)
+    rows = (looked_at(corpus) or corpus.train_rendered)[:COMPARED_ROWS]
+    expected, got = (
+        torch.tensor([settings.objective.mean_loss(model.eval(), [row], 1, nothing) for row in rows])
+        for model in (trained, again)
+    )
+    difference = float((got - expected).norm() / expected.norm())
+    if not difference <= TOLERANCE[settings.dtype]:
+        raise RunError(
+            f"{folder}: on the untouched base its losses differ by {difference:.1%} from the trained model's"
+        )
+
+
+def _settle_config(file: Path, made: PeftConfig) -> None:
+    """PEFT writes its target sets in an order of the moment; sorted, one seed gives one file. Patterns it sorts, though
+    the first that matches counts; they go back into the order in which they were trained."""
+    config = read_json(file)
+    for key in ("target_modules", "target_parameters"):
+        config[key] = sorted(config[key]) if config.get(key) else config.get(key)
+    if config.get("modules_to_save"):
+        config["modules_to_save"] = sorted(set(config["modules_to_save"]))  # PEFT names a head again when it loads it
+    for key in ("rank_pattern", "alpha_pattern"):
+        trained, written = getattr(made, key) or {}, config.get(key) or {}
+        if trained.keys() == written.keys():  # AdaLoRA's are made from what was left of each layer
+            config[key] = {pattern: written[pattern] for pattern in trained}
+    write_json(file, config)
