@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # The bases that tests use, kept between runs and fetched once.
 TEST_HOME := .cache/rankwise
 
-.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed evidence-serving clean
+.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed evidence-methods evidence-serving clean
 
 install: $(INSTALLED)
 
@@ -57,6 +57,11 @@ $(PEER)/.installed: constraints.txt
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets bitsandbytes -c constraints.txt
 	@touch $@
+
+# docs/evidence/methods.md: every method, for each task it has, about ten minutes a line on 2 cores; killed, it goes on
+# where it was. make evidence-methods DATA=folder-of-public-sets
+evidence-methods: install
+	$(BIN)/python benchmarks/methods.py $(DATA)
 
 # Serving beside generate and PEFT, and under load, on the embedded base, with nothing else running.
 evidence-serving: install

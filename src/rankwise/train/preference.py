@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PrinterCallback
 from trl import DPOConfig, DPOTrainer
 
 from rankwise.data.render import Rendered
@@ -56,6 +56,7 @@ def train_on_preferences(
         callbacks=[watch],
         optimizers=optimizer_and_schedule(model, settings.optim, settings.loop.num_steps),
     )
+    trainer.remove_callback(PrinterCallback)  # it would print to standard output
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     if stop.number is None and watch.looked_at_step != watch.progress.step:
         trainer.evaluate()

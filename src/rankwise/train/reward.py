@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from rankwise.data.render import Rendered
@@ -65,6 +65,7 @@ def train_on_rewards(
     )
     trainer.rows = rows
     stops.update(trainer.eos_token_ids)
+    trainer.remove_callback(PrinterCallback)  # it would print to standard output
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     return finish(watch, model)
 
