@@ -23,7 +23,7 @@ demo: install
 # At most 20 minutes on 2 cores.
 test: install
 	RANKWISE_HOME=$(TEST_HOME) $(BIN)/rankwise models fetch smollm2-135m
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 # At most 75 minutes on 2 cores.
 test-all: install
