@@ -188,8 +188,8 @@ Made by `python benchmarks/methods.py DATA_DIR`. For each task the first {TRAIN_
 the same for all its methods, and the default plan but for what the first column says. One seed. The weights of
 smollm2-135m were once quantised to 4 bits, so LoRA against QLoRA is undecided on it.
 
-Difference: macro-F1 of the adapter minus the few-shot base's and minus the cheap baseline's (TF-IDF and a linear SVM,
-trained on the same rows), with the 95% interval of a paired bootstrap; what a task has not is left open. Memory: the
+Minus few-shot, minus baseline: accuracy of the adapter minus the few-shot base's and the cheap baseline's (TF-IDF and a
+linear SVM, trained on the same rows), with the 95% interval of a paired bootstrap; what a task has not is left open. Memory: the
 peak, and what was planned. Resumed: {SHORT_STEPS} steps, stopped by SIGTERM after {STOPPED_AFTER} and resumed, against
 {SHORT_STEPS} in one go, the files compared. PEFT: largest difference of any logit to plain transformers + peft in
 float32, 16 rows. The machine is shared."""

@@ -3,7 +3,8 @@
     python benchmarks/plain_peft.py RUN [ROWS]
 
 prints one JSON object: the largest difference of any logit over the first held-out rows, in float32. On a base of
-4 bits plain PEFT runs bitsandbytes' own layers; of one of 8 bits these round activations by what else is in the batch,
+4 bits plain PEFT runs bitsandbytes' own layers, in training mode, for in evaluation they repack their weights on some
+CPUs and compute in bfloat16; of one of 8 bits they round activations by what else is in the batch,
 which rankwise does not, so there the difference is one of methods.
 """
 
@@ -40,12 +41,12 @@ def main(run: Path, count: int) -> None:
         )
     else:
         loaded = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **extra)
-    plain = PeftModel.from_pretrained(loaded, str(adapter))
+    plain = PeftModel.from_pretrained(loaded, str(adapter)).train(record.base.quantization == "nf4")
     difference = largest = 0.0
     for row in evaluation_rows(record, None).held_out[:count]:
         ids = torch.tensor([ours.renderer.render(row, "last").ids])
         with torch.no_grad():
-            theirs = plain.eval()(input_ids=ids).logits
+            theirs = plain(input_ids=ids).logits
             if record.task.task == "seq_cls":
                 mine = class_logits(ours.model.eval(), ids.tolist())
             else:
