@@ -189,10 +189,10 @@ the same for all its methods, and the default plan but for what the first column
 smollm2-135m were once quantised to 4 bits, so LoRA against QLoRA is undecided on it.
 
 Minus few-shot, minus baseline: accuracy of the adapter minus the few-shot base's and the cheap baseline's (TF-IDF and a
-linear SVM, trained on the same rows), with the 95% interval of a paired bootstrap; what a task has not is left open. Memory: the
-peak, and what was planned. Resumed: {SHORT_STEPS} steps, stopped by SIGTERM after {STOPPED_AFTER} and resumed, against
-{SHORT_STEPS} in one go, the files compared. PEFT: largest difference of any logit to plain transformers + peft in
-float32, 16 rows. The machine is shared."""
+linear SVM, trained on the same rows), with the 95% interval of a paired bootstrap; what a task has not is left open.
+Memory: the peak, and what was planned. Resumed: {SHORT_STEPS} steps, stopped by SIGTERM after {STOPPED_AFTER} and
+resumed, against {SHORT_STEPS} in one go, the files compared. PEFT: largest difference of any logit to plain
+transformers + peft in float32, 16 rows. The machine is shared."""
 COLUMNS = (
     *("method", "trained", "peak GB (planned)", "s", "epochs", "accuracy", "macro-F1", "minus few-shot"),
     *("minus baseline", "adapter MB", "resumed", "PEFT"),
