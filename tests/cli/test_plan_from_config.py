@@ -135,8 +135,9 @@ def test_a_golden_plan(name: str, folder: Path, cli: Cli) -> None:
     assert plan["trainable_parameters"] == adapter + golden.head
 
     rate = 5e-4 * (2000 / golden.hidden) ** 0.781 * sqrt(32 / golden.r)
-    assert decided["training.learning_rate"]["value"] == float(f"{rate:.2g}")
-    formula = f"0.0005 x (2000 / {golden.hidden})^0.781 x sqrt(32 / {golden.r}): "
+    encoder = golden.task == "seq_cls"
+    assert decided["training.learning_rate"]["value"] == float(f"{0.4 * float(f'{rate:.2g}') if encoder else rate:.2g}")
+    formula = f"0.0005 x (2000 / {golden.hidden})^0.781 x sqrt(32 / {golden.r}){' x 0.4' if encoder else ''}: "
     assert decided["training.learning_rate"]["reason"].startswith(formula)
 
     answer = {"causal_lm": ANSWER, "seq_2_seq_lm": ANSWER + 1, "seq_cls": log2(len(LABELS))}[golden.task]

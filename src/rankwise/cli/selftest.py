@@ -42,6 +42,7 @@ def selftest(
 def show_selftest(console: Console, found: SelfTest) -> None:
     """Every difference beside its tolerance, then the verdict; details only where they are asked for."""
     shown = table("promise", "difference in", "found", "tolerance", "holds", "", numbers=("found", "tolerance"))
+    shown.columns[0].no_wrap = True  # what else is long may wrap on a narrow screen
     for promise, checks in groupby(found.checks, key=lambda check: check.promise):
         for place, check in enumerate(checks):
             shown.add_row(

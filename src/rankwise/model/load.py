@@ -24,7 +24,7 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 a hundred. Read at its first product."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
 """Largest relative difference between the logits of a packed row and of the row alone; far above rounding."""
 
 SHOWN = 3
@@ -52,7 +52,8 @@ def load_base(folder: Path, dtype: str, device: str, quantization: str = "none")
     model.config.use_cache = False
     if quantization == "none":
         put_on(device, model, folder)
-    _require_packing(model, folder, TOLERANCE[dtype])
+    # A base in few bits has larger activations, and so larger differences by rounding.
+    _require_packing(model, folder, (1 if quantization == "none" else 10) * TOLERANCE[dtype])
     fuse_elementwise(model)
     fuse_rotary(model)
     trim_last_layer(model)
