@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from rankwise.model.adalora import attach_adalora
 from rankwise.model.attach import attach_existing, attach_new, require_trainable
 from rankwise.model.classifier import load_classifier
+from rankwise.model.elementwise import fuse_rotary
 from rankwise.model.load import load_base, put_on, read_model, require_weights
 from rankwise.plan import Plan
 from rankwise.train.settings import BaseFolder, Settings
@@ -57,6 +58,7 @@ def load_planned(base: BaseFolder, settings: Settings) -> PreTrainedModel:
         require_weights(missing, base.path)
         model.config.use_cache = False
         put_on(device, model, base.path)
+        fuse_rotary(model)  # of all models of its kind in this process, so that one loaded before changes nothing here
         return model
     if settings.task == "causal_lm":
         return load_base(base.path, settings.dtype, device, kept)
