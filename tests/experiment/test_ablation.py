@@ -93,6 +93,13 @@ def test_an_adapter_to_continue_from_is_refused(asked_for: AskedFor, tmp_path: P
         ablate(asked, tmp_path / "lab")
 
 
+@pytest.mark.parametrize("objective", ["dpo", "grpo"])
+def test_what_the_laboratory_does_not_train_is_refused(asked_for: AskedFor, tmp_path: Path, objective: str):
+    with pytest.raises(RecipeError, match=f"not for {objective}"):
+        ablate(asked_for(f"objective: {objective}\n"), tmp_path / "lab")
+    assert not (tmp_path / "lab").exists()
+
+
 def test_results_are_json_lines(asked_for: AskedFor, tmp_path: Path):
     report, folder = ablate(asked_for(), tmp_path / "lab", ["alpha"], seeds=1, budget=None)
     for line in (folder / "results.jsonl").read_text().splitlines():

@@ -12,7 +12,7 @@ from rankwise.errors import TrainingError
 from rankwise.events import EventLog, read_events
 from rankwise.train.by_trl import damage, last_sealed, optimizer_and_schedule, seal
 from rankwise.train.optim import OptimSettings, learning_rate_at
-from rankwise.train.state import WEIGHTS, Progress
+from rankwise.train.state import MANIFEST, WEIGHTS, Progress
 
 OPTIM = OptimSettings("adamw_torch", 0.01, 0.0, 0.9, 0.999, 1e-8, "linear", 0.2, 1.0, loraplus_lr_ratio=4.0)
 
@@ -44,7 +44,7 @@ def test_none_is_left(tmp_path: Path) -> None:
     log.close()
 
 
-@pytest.mark.parametrize("what", ["changed", "missing", "added"])
+@pytest.mark.parametrize("what", ["changed", "missing", "added", "linked", "manifest"])
 def test_damage_is_seen(tmp_path: Path, what: str) -> None:
     made = checkpoint(tmp_path, 3)
     assert damage(made) is None
@@ -52,6 +52,11 @@ def test_damage_is_seen(tmp_path: Path, what: str) -> None:
         (made / "trainer_state.json").write_text("[]")
     elif what == "missing":
         (made / "trainer_state.json").unlink()
+    elif what == "linked":
+        (made / "trainer_state.json").rename(tmp_path / "elsewhere")
+        (made / "trainer_state.json").symlink_to(tmp_path / "elsewhere")
+    elif what == "manifest":
+        (made / MANIFEST).write_text((made / MANIFEST).read_text() + " ")
     else:
         (made / "more").write_text("")
     assert damage(made) is not None

@@ -46,6 +46,9 @@ def ablate(
     if asked.recipe.adapter is not None:
         message = "an ablation compares fresh adapters, which differ in rank and layers; leave adapter out"
         raise RecipeError(problems=[Problem("error", "experiment-continues", asked.where("adapter"), message)])
+    if asked.recipe.objective != "sft":
+        message = f"an ablation trains on the rows' answers (objective: sft), not for {asked.recipe.objective}"
+        raise RecipeError(problems=[Problem("error", "experiment-objective", asked.where("objective"), message)])
     prepared = prepare(asked, observer, to_train=True)
     bench = Bench(asked, prepared, read_machine(), measure_speed(prepared, observer))
     request = _request(bench, groups, seeds, rows, budget)

@@ -74,16 +74,15 @@ def dense_weight(layer: Any, dtype: torch.dtype) -> torch.Tensor:
 
 def use_dense_products(model: nn.Module) -> int:
     """Give every quantised layer of `model` the product with its dequantised weight; returns how many there are."""
-    found = [module for module in model.modules() if is_quantized(module)]
-    for name, module in model.named_modules():
-        state = getattr(getattr(module, "weight", None), "quant_state", None)
-        if is_quantized(module) and state is not None and state.shape.numel() % state.blocksize:
+    found: dict[str, Any] = {name: module for name, module in model.named_modules() if is_quantized(module)}
+    for name, module in found.items():
+        state = getattr(module.weight, "quant_state", None)  # of 4 bits alone
+        if state is not None and state.shape.numel() % state.blocksize:
             rows, columns = state.shape
             raise BaseError(
                 f"{name}: {rows} x {columns} weights cannot be kept in 4 bits, which takes blocks of "
                 f"{state.blocksize}; take quantization: int8 or none"
             )
-    for module in found:
         module.forward = MethodType(_dense_forward, module)
     return len(found)
 

@@ -99,7 +99,7 @@ class Service:
             return self._submit(asked, served, ids, Sampling(1), tell, task.labels, tree)
         grammar = self._grammar(asked)
         top = (asked.top_logprobs or 0) if asked.logprobs else None
-        sampling = self._sampling(asked, ids, asked.most_tokens, DEFAULT_TOKENS, top)
+        sampling = self._sampling(asked, ids, asked.most_tokens, top)
         return self._submit(asked, served, ids, sampling, tell, grammar=grammar)
 
     def complete(self, asked: CompletionRequest, tell: Tell) -> Job:
@@ -112,18 +112,18 @@ class Service:
         if not ids or not all(0 <= token < self.vocabulary for token in ids):
             message = f"the prompt must hold tokens, each at least 0 and under {self.vocabulary}"
             raise Refused(400, "invalid_prompt", message, "prompt")
-        sampling = self._sampling(asked, ids, asked.max_tokens, DEFAULT_TOKENS, asked.logprobs)
+        sampling = self._sampling(asked, ids, asked.max_tokens, asked.logprobs)
         return self._submit(asked, served, ids, sampling, tell)
 
     def _sampling(
-        self, asked: Generation, ids: Sequence[int], wanted: int | None, default: int, top_logprobs: int | None
+        self, asked: Generation, ids: Sequence[int], wanted: int | None, top_logprobs: int | None
     ) -> Sampling:
         room = self.engine.capacity - len(ids)
         if room < (wanted or 1):
             message = f"{len(ids)} tokens and {wanted or 1} of answer: at most {self.engine.capacity} fit here"
             raise Refused(400, "context_length_exceeded", message, "max_tokens" if room > 0 else "messages")
         return Sampling(
-            max_tokens=wanted or min(default, room),
+            max_tokens=wanted or min(DEFAULT_TOKENS, room),
             temperature=asked.temperature,
             top_p=asked.top_p,
             seed=asked.seed,

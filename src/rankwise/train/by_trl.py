@@ -18,16 +18,25 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog
-from rankwise.files import fsync_file, remove_folder, sha256_file
+from rankwise.files import fsync_dir, remove_folder
 from rankwise.signals import Stop
 from rankwise.train.loop import Finished
 from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer
 from rankwise.train.settings import Settings
-from rankwise.train.state import KEPT, MANIFEST, WEIGHTS, Progress, restore, snapshot, trainable
+from rankwise.train.state import (
+    KEPT,
+    WEIGHTS,
+    Progress,
+    restore,
+    snapshot,
+    trainable,
+    unlike_manifest,
+    write_manifest,
+)
 
 REFERENCE = "ref"
 """TRL's name for the frozen copy of the adapter."""
@@ -97,6 +106,12 @@ class OwnCheckpoints:
 
     def _send_telemetry(self) -> None:
         """Nothing leaves the machine."""
+
+
+def run(trainer: Any, resume_from: Path | None) -> None:
+    """Train to the end, or from a checkpoint on, and print nothing."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
 
 
 class Watch(TrainerCallback):
@@ -230,12 +245,9 @@ def seal(folder: Path, progress: Progress) -> None:
             "training.learning_rate and train again"
         )
     (folder / PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
-    manifest = {}
-    for file in sorted(folder.iterdir()):
-        fsync_file(file)
-        manifest[file.name] = sha256_file(file)
-    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-    fsync_file(folder / MANIFEST)
+    write_manifest(folder)
+    fsync_dir(folder)
+    fsync_dir(folder.parent)
 
 
 def last_sealed(checkpoints: Path, log: EventLog) -> Path | None:
@@ -256,17 +268,7 @@ def last_sealed(checkpoints: Path, log: EventLog) -> Path | None:
 
 def damage(folder: Path) -> str | None:
     """What distinguishes the checkpoint from the one that was sealed; None: nothing."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        there = {file.name for file in folder.iterdir()} - {MANIFEST}
-        if there != manifest.keys():
-            return f"its files are not those of its manifest: {', '.join(sorted(there ^ manifest.keys()))}"
-        changed = next((name for name in sorted(there) if sha256_file(folder / name) != manifest[name]), None)
-        return None if changed is None else f"{changed} has another digest than its manifest says"
-    except FileNotFoundError as fault:
-        return f"{Path(str(fault.filename)).name} is missing"
-    except (OSError, ValueError, AttributeError, TypeError) as fault:
-        return f"it cannot be read ({fault})"
+    return unlike_manifest(folder, {WEIGHTS, PROGRESS})
 
 
 def _read_progress(checkpoint: Path) -> Progress:

@@ -58,9 +58,6 @@ def write_adapter(
     start: dict[str, torch.Tensor] | None,
     allocator: Allocator | None,
 ) -> None:
-    request, progress, machine = corpus.request, finished.progress, read_machine()
-    parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
-    held_out_file = request.held_out if isinstance(request.held_out, str) else None
     with new_folder(folder) as draft:
         model.peft_config["default"].base_model_name_or_path = base.name
         model.save_pretrained(str(draft), save_embedding_layers=False)
@@ -71,54 +68,61 @@ def write_adapter(
             subtract_start(draft, start)
             _require_same_losses(model, draft, corpus, base, settings)
         _settle_config(draft / "adapter_config.json", model.peft_config["default"])
-        record = AdapterRecord(
-            name=settings.domain or Path(request.train).stem,
-            domain=settings.domain,
-            method=str(plan["method"]),
-            objective=str(plan["objective"]),  # type: ignore[arg-type]
-            base=BaseRecord(name=base.name, identity=base.identity, quantization=settings.quantization),  # type: ignore[arg-type]
-            task=TaskRecord(
-                kind="labels" if corpus.labels else "open",
-                task=settings.task,
-                scorer=settings.scorer,
-                labels=corpus.labels,
-                instruction=corpus.instruction,
-                system=corpus.system,
-                tools=corpus.tools,
-                shape=corpus.shape,
-                assistant_turns=request.assistant_turns,
-            ),
-            data=DataRecord(
-                train=request.train,
-                train_sha256=corpus.train_sha256,
-                rows=len(corpus.train),
-                held_out=held_out_file,
-                held_out_sha256=corpus.held_out_sha256,
-                held_out_rows=len(corpus.held_out),
-                seed=request.seed,
-                fraction=None if isinstance(request.held_out, str) else request.held_out,
-                max_length=corpus.max_length,
-                too_long=request.too_long,
-            ),
-            plan=plan.as_json(),
-            plan_digest=plan.digest(),
-            metrics={
-                "held_out_loss": progress.best_loss,
-                f"held_out_bits_per_{settings.objective.per}": (
-                    None if progress.best_loss is None else progress.best_loss / LN2
-                ),
-                **finished.metrics,
-                "best_step": progress.best_step,
-                "steps": progress.step,
-                "seconds": round(progress.seconds + progress.evaluation_seconds, 1),
-            },
-            versions=machine.versions,
-            machine=json.loads(json.dumps({**asdict(machine), "versions": None})),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            parent=parent,
-        )
+        record = _record(plan, corpus, base, settings, finished)
         write_record(draft, record)
         write_card(draft, record, read_adapter(draft))
+
+
+def _record(plan: Plan, corpus: Corpus, base: BaseFolder, settings: Settings, finished: Finished) -> AdapterRecord:
+    request, progress, machine = corpus.request, finished.progress, read_machine()
+    parent = None if settings.adapter is None else adapter_digest(Path(settings.adapter))
+    held_out_file = request.held_out if isinstance(request.held_out, str) else None
+    return AdapterRecord(
+        name=settings.domain or Path(request.train).stem,
+        domain=settings.domain,
+        method=str(plan["method"]),
+        objective=str(plan["objective"]),  # type: ignore[arg-type]
+        base=BaseRecord(name=base.name, identity=base.identity, quantization=settings.quantization),  # type: ignore[arg-type]
+        task=TaskRecord(
+            kind="labels" if corpus.labels else "open",
+            task=settings.task,
+            scorer=settings.scorer,
+            labels=corpus.labels,
+            instruction=corpus.instruction,
+            system=corpus.system,
+            tools=corpus.tools,
+            shape=corpus.shape,
+            assistant_turns=request.assistant_turns,
+        ),
+        data=DataRecord(
+            train=request.train,
+            train_sha256=corpus.train_sha256,
+            rows=len(corpus.train),
+            held_out=held_out_file,
+            held_out_sha256=corpus.held_out_sha256,
+            held_out_rows=len(corpus.held_out),
+            seed=request.seed,
+            fraction=None if isinstance(request.held_out, str) else request.held_out,
+            max_length=corpus.max_length,
+            too_long=request.too_long,
+        ),
+        plan=plan.as_json(),
+        plan_digest=plan.digest(),
+        metrics={
+            "held_out_loss": progress.best_loss,
+            f"held_out_bits_per_{settings.objective.per}": (
+                None if progress.best_loss is None else progress.best_loss / LN2
+            ),
+            **finished.metrics,
+            "best_step": progress.best_step,
+            "steps": progress.step,
+            "seconds": round(progress.seconds + progress.evaluation_seconds, 1),
+        },
+        versions=machine.versions,
+        machine=json.loads(json.dumps({**asdict(machine), "versions": None})),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        parent=parent,
+    )
 
 
 @torch.no_grad()

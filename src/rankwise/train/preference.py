@@ -8,13 +8,13 @@ from typing import Any
 
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoTokenizer, PrinterCallback
+from transformers import AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 
 from rankwise.data.render import Rendered
 from rankwise.events import EventLog
 from rankwise.signals import Stop
-from rankwise.train.by_trl import OwnCheckpoints, Watch, finish, optimizer_and_schedule, shared_arguments
+from rankwise.train.by_trl import OwnCheckpoints, Watch, finish, optimizer_and_schedule, run, shared_arguments
 from rankwise.train.loop import Finished
 from rankwise.train.settings import Settings
 
@@ -56,8 +56,7 @@ def train_on_preferences(
         callbacks=[watch],
         optimizers=optimizer_and_schedule(model, settings.optim, settings.loop.num_steps),
     )
-    trainer.remove_callback(PrinterCallback)  # it would print to standard output
-    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    run(trainer, resume_from)
     if stop.number is None and watch.looked_at_step != watch.progress.step:
         trainer.evaluate()
     return finish(watch, model)

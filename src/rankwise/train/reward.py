@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoTokenizer, PrinterCallback
+from transformers import AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
 from rankwise.data.render import Rendered
@@ -16,7 +16,7 @@ from rankwise.evaluate.reward import rewards
 from rankwise.evaluate.score import Answer
 from rankwise.events import EventLog
 from rankwise.signals import Stop
-from rankwise.train.by_trl import OwnCheckpoints, Watch, finish, optimizer_and_schedule, shared_arguments
+from rankwise.train.by_trl import OwnCheckpoints, Watch, finish, optimizer_and_schedule, run, shared_arguments
 from rankwise.train.loop import Finished
 from rankwise.train.settings import Settings
 
@@ -65,8 +65,7 @@ def train_on_rewards(
     )
     trainer.rows = rows
     stops.update(trainer.eos_token_ids)
-    trainer.remove_callback(PrinterCallback)  # it would print to standard output
-    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    run(trainer, resume_from)
     return finish(watch, model)
 
 

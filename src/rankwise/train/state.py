@@ -8,7 +8,7 @@ in the data needs saving.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -108,7 +108,7 @@ def save_checkpoint(
         if best is not None:
             save_file(best, draft / BEST)
         (draft / STATE).write_text(json.dumps(asdict(progress)), encoding="utf-8")
-        _write_manifest(draft)
+        write_manifest(draft)
     done = committed(folder)
     here = done.index(target) + 1
     for old in done[: max(0, here - KEPT)] + done[here:]:  # later ones were found damaged, or were rolled back
@@ -116,7 +116,7 @@ def save_checkpoint(
     return target
 
 
-def _write_manifest(draft: Path) -> None:
+def write_manifest(draft: Path) -> None:
     """The digest of every file; last, so that a manifest on disk says that all it names is on disk too."""
     manifest = {}
     for file in sorted(draft.iterdir()):
@@ -153,25 +153,33 @@ def latest_checkpoint(folder: Path, before: int | None = None) -> tuple[Path | N
 
 def damage(path: Path) -> str | None:
     """What distinguishes the checkpoint from the one that was committed; None: nothing, to the last bit."""
+
+    def of_another_step() -> str | None:
+        step = json.loads((path / STATE).read_text(encoding="utf-8"))["step"]
+        return None if path.name == _name(step) else "it is of another step than its name says"
+
+    return unlike_manifest(path, {WEIGHTS, MOMENTS, STATE}, of_another_step)
+
+
+def unlike_manifest(path: Path, needed: Set[str], further: Callable[[], str | None] = lambda: None) -> str | None:
+    """How the folder differs from what `write_manifest` saw, or what it lacks of the files `needed`; then `further`."""
     try:
         manifest = _read_manifest(path / MANIFEST)
         if manifest is None:
             return f"{MANIFEST} is not as it was written"
         # Names are compared with those of the folder's own files, so none in the manifest can lead out of it.
         there = {file.name for file in path.iterdir()} - {MANIFEST}
-        if not {WEIGHTS, MOMENTS, STATE} <= manifest.keys() or there != manifest.keys():
-            odd = sorted((there ^ manifest.keys()) | ({WEIGHTS, MOMENTS, STATE} - manifest.keys()))
+        if not needed <= manifest.keys() or there != manifest.keys():
+            odd = sorted((there ^ manifest.keys()) | (needed - manifest.keys()))
             return f"its files are not those of its manifest: {', '.join(odd)}"
         for name, digest in manifest.items():
             if (path / name).is_symlink() or sha256_file(path / name) != digest:
                 return f"{name} has another digest than its manifest says"
-        if path.name != _name(json.loads((path / STATE).read_text(encoding="utf-8"))["step"]):
-            return "it is of another step than its name says"
+        return further()
     except FileNotFoundError as fault:
         return f"{Path(str(fault.filename)).name} is missing"
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         return f"it cannot be read ({fault})"
-    return None
 
 
 def _read_manifest(file: Path) -> dict[str, str] | None:
