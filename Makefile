@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rankwise needs Python 3.11 or later; PYTHON=python3.12 make chooses one")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,rl]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,rl,postgres,experiment,tensorboard]' -c constraints.txt
 	@touch $@
 
 demo: install
@@ -58,10 +58,14 @@ $(PEER)/.installed: constraints.txt
 	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 peft transformers datasets bitsandbytes -c constraints.txt
 	@touch $@
 
-# docs/evidence/methods.md: every method, for each task it has, about ten minutes a line on 2 cores; killed, it goes on
-# where it was. make evidence-methods DATA=folder-of-public-sets
+# docs/evidence/methods.md: every method, for each task it has, about ten minutes a line on 2 cores; then rewards.md,
+# compute.md and method_times.md, of which the last two want nothing else running. Killed, it goes on where it was.
+# make evidence-methods DATA=folder-of-public-sets
 evidence-methods: install
 	$(BIN)/python benchmarks/methods.py $(DATA)
+	$(BIN)/python benchmarks/rewards.py $(DATA)
+	$(BIN)/python benchmarks/compute.py $(DATA)/financial_phrasebank/train.jsonl
+	$(BIN)/python benchmarks/method_times.py $(DATA)/financial_phrasebank/train.jsonl
 
 # Serving beside generate and PEFT, and under load, on the embedded base, with nothing else running.
 evidence-serving: install

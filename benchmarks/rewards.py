@@ -32,15 +32,19 @@ class Case(NamedTuple):
     objective: str
     measure: str
     """Of each step's event."""
+    rows: int
+    """Of one step: pairs, or answers written."""
     more: str
     """Lines of the recipe."""
+    taught: int = 0
+    """Supervised steps before, for a base whose answers would all be worth nothing."""
 
 
 CASES = {
-    "labels-grpo": Case("financial_phrasebank", "grpo", "reward", "grpo: {num_generations: 8}"),
-    "fields-grpo": Case("maintenance_extract", "grpo", "reward", "grpo: {num_generations: 8}"),
-    "labels-dpo": Case("financial_phrasebank", "dpo", "accuracy", ""),
-    "fields-dpo": Case("maintenance_extract", "dpo", "accuracy", ""),
+    "labels-grpo": Case("financial_phrasebank", "grpo", "reward", 16, "grpo: {num_generations: 8}", taught=4),
+    "fields-grpo": Case("maintenance_extract", "grpo", "reward", 16, "grpo: {num_generations: 8}", taught=16),
+    "labels-dpo": Case("financial_phrasebank", "dpo", "accuracy", 8, ""),
+    "fields-dpo": Case("maintenance_extract", "dpo", "accuracy", 8, ""),
 }
 
 
@@ -69,10 +73,11 @@ def run_case(case: Case, data: Path, work: Path, steps: int) -> dict[str, Any]:
     else:
         for part, count in (("train", ROWS), ("test", HELD_OUT)):
             write_rows(case, data / case.data / f"{part}.jsonl", work / f"{part}.jsonl", count)
+        more = case.more if not case.taught else f"{case.more}\nadapter: {teach(case, data, work)}"
         recipe.write_text(
             f"model: smollm2-135m\nobjective: {case.objective}\ndata: {{train: train.jsonl, held_out: test.jsonl}}\n"
-            f"training: {{max_steps: {steps}, per_device_train_batch_size: 8, gradient_accumulation_steps: 4, "
-            f"logging_steps: 1}}\n{case.more}\n"
+            f"training: {{max_steps: {steps}, per_device_train_batch_size: 8, "
+            f"gradient_accumulation_steps: {case.rows // 8}, logging_steps: 1}}\n{more}\n"
         )
         arguments = [str(recipe), "--output", str(run)]
     command = [sys.executable, "-m", "rankwise", "train", *arguments, "--json"]
@@ -86,6 +91,20 @@ def run_case(case: Case, data: Path, work: Path, steps: int) -> dict[str, Any]:
         "measure": case.measure,
         "steps": [by_step[step] for step in sorted(by_step)],
     }
+
+
+def teach(case: Case, data: Path, work: Path) -> str:
+    """Where, from `work`, an adapter lies that was taught by a few supervised steps, on rows of its own."""
+    rows, recipe = work / "taught.jsonl", work / "taught.yaml"
+    with (data / case.data / "train.jsonl").open(encoding="utf-8") as lines:
+        rows.write_text("".join(islice(lines, ROWS, 2 * ROWS)), encoding="utf-8")
+    recipe.write_text(
+        f"model: smollm2-135m\ndata: {{train: {rows.name}}}\n"
+        f"training: {{max_steps: {case.taught}, per_device_train_batch_size: 8}}\n"
+    )
+    command = [sys.executable, "-m", "rankwise", "train", str(recipe), "--output", str(work / "taught"), "--json"]
+    subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return "taught/adapter"
 
 
 def write_rows(case: Case, source: Path, target: Path, count: int) -> None:
@@ -118,7 +137,10 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "",
         "Made by `python benchmarks/rewards.py DATA_DIR`: the embedded base, the default plan but for the batch and",
         "the number of steps, one seed. Reward: mean of the answers written in a step (1: right label; or F1 of exact",
-        "fields). Accuracy: share of a step's pairs whose chosen answer gained more than the rejected one.",
+        "fields). Accuracy: share of a step's pairs whose chosen answer gained more than the rejected one. The base",
+        "writes next to no right label and no right field, so all its answers would be worth the same: labels-grpo",
+        f"goes on from {CASES['labels-grpo'].taught} supervised steps on other rows, fields-grpo from "
+        f"{CASES['fields-grpo'].taught}.",
         "",
         f"| case | measure | steps | {heads} | last minus first | seconds |",
         "|---" * (PARTS + 5) + "|",

@@ -155,3 +155,88 @@ def encoder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         return made[kind]
 
     return get
+
+
+def make_encoder_decoder(folder: Path, kind: str) -> Path:
+    """A random encoder-decoder of two layers a side, 32 wide, whose tokens matter, and a tokenizer that ends a text
+    with </s>; BART's begins it with <s> too. `t5-gated`: T5 1.1, with gated layers and a head of its own."""
+    import torch
+    import transformers as tf
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    specials = ["<pad>", "</s>", "<s>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(WORDS.splitlines(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>" if kind == "bart" else "$A </s>", special_tokens=[("</s>", 1), ("<s>", 2)]
+    )
+    fast = tf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", pad_token="<pad>")
+    ends = {"vocab_size": len(fast), "pad_token_id": 0, "eos_token_id": 1}
+    t5 = {**ends, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+    gated = {**t5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+    torch.manual_seed(0)
+    model = {
+        "t5": lambda: tf.T5ForConditionalGeneration(tf.T5Config(**t5)),
+        "t5-gated": lambda: tf.T5ForConditionalGeneration(tf.T5Config(**gated)),
+        "mt5": lambda: tf.MT5ForConditionalGeneration(tf.MT5Config(**gated)),
+        "bart": lambda: tf.BartForConditionalGeneration(
+            tf.BartConfig(
+                **ends,
+                d_model=32,
+                encoder_layers=2,
+                decoder_layers=2,
+                encoder_attention_heads=4,
+                decoder_attention_heads=4,
+                encoder_ffn_dim=48,
+                decoder_ffn_dim=48,
+                max_position_embeddings=128,
+                bos_token_id=2,
+                decoder_start_token_id=1,
+                forced_eos_token_id=None,
+                init_std=0.2,
+            )
+        ),
+    }[kind]()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("bias") and p.ndim == 1:
+                p.normal_(std=0.1)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    if kind == "t5-gated":
+        _untie_head(folder)
+    return folder
+
+
+def _untie_head(folder: Path) -> None:
+    """Give a base a head of its own, as T5 1.1's files have it; transformers 5 only makes them so while it loads."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from rankwise.files import read_json, write_json
+
+    file, config = folder / "model.safetensors", folder / "config.json"
+    tensors = load_file(file)
+    tensors["lm_head.weight"] = torch.randn_like(tensors["shared.weight"])
+    save_file(tensors, file, metadata={"format": "pt"})
+    write_json(config, {**read_json(config), "tie_word_embeddings": False})
+
+
+@pytest.fixture(scope="session")
+def encoder_decoder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny encoder-decoder by kind, each made once."""
+    made: dict[str, Path] = {}
+
+    def get(kind: str) -> Path:
+        if kind not in made:
+            folder = tmp_path_factory.mktemp("encoder-decoders") / f"tiny-{kind}"
+            made[kind] = make_encoder_decoder(folder, kind)
+        return made[kind]
+
+    return get

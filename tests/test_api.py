@@ -237,7 +237,7 @@ def test_every_key_of_a_plan_is_missed_when_it_is_gone(trained: api.Trained, bas
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("method", "full"), ("quantization", "nf4"), ("data.max_length", 7), ("data.too_long", "drop")]
+    ("key", "value"), [("method", "other"), ("quantization", "nf4"), ("data.max_length", 7), ("data.too_long", "drop")]
 )
 def test_what_is_not_as_planned_is_not_trained(trained: api.Trained, base: Path, key: str, value: str | int) -> None:
     from rankwise.train.settings import read_plan

@@ -126,3 +126,48 @@ def test_ratios_are_against_the_faster_peer():
     assert found["memory_ratio"] == {"float32": 0.5, "bfloat16": 0.25}
     assert found["sides"]["ours bfloat16"]["tokens_per_second"] == 40
     assert found["loss"]["float32"] == {"mean": 0.0, "most": 0.0}
+
+
+# -- LoRA against full fine-tuning
+
+
+@pytest.fixture
+def compute_recipe(tiny_base: Path, tmp_path: Path) -> Path:
+    texts = [f"revenue fell in month {i} {'again ' * (i % 5)}" for i in range(40)]
+    rows = [{"text": text, "label": ("bad", "good")[i % 2]} for i, text in enumerate(texts)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"model: {tiny_base}\ndata: {{train: rows.jsonl}}\nshared_prefix: true\n")
+    return recipe
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("side", ["ours", "plain"])
+def test_operations_are_counted_as_they_are_in_closed_form(side: str, method: str, compute_recipe: Path):
+    """Our own functions hide no product from the counter."""
+    import compute_side
+
+    plan, prepared, settings = compute_side.planned(compute_recipe, method)
+    _, step, attend = compute_side.SIDES[side](plan, prepared, settings)
+    attend("eager")
+    rows = prepared.corpus.train_rendered[:6]
+    found = compute_side.counted(lambda: step(rows))
+    closed = compute_side.closed_form(prepared.anatomy, plan, rows, side)
+    assert found["weights"] == closed and found["attention"] > 0
+    if (side, method) == ("plain", "full"):  # the textbook's 6 N T: layers and head, padding too
+        weights = 2 * (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 64) + 32 * prepared.anatomy.vocab_size
+        assert closed == 6 * weights * len(rows) * max(len(row.ids) for row in rows)
+
+
+@pytest.mark.slow
+def test_compute_writes_its_page_and_remembers(tiny_base: Path, compute_recipe: Path, tmp_path: Path):
+    def run() -> str:
+        command = [sys.executable, BENCHMARKS / "compute.py", tmp_path / "rows.jsonl", "--model", tiny_base]
+        command += ["--steps", 2, "--work", tmp_path / "work", "--out", tmp_path / "page.md"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=540)
+        assert done.returncode == 0, done.stderr
+        return (tmp_path / "page.md").read_text()
+
+    page = run()
+    assert page.count("| the same |") == 4 and "98% faster" in page and str(tmp_path) not in page
+    assert run() == page

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from rankwise.files import clear_drafts, is_disk_full, new_folder, remove_folder, write_text
+from rankwise.files import clear_drafts, is_disk_full, new_folder, remove_folder, user_path, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -80,3 +80,8 @@ def test_a_full_disk_is_known_by_whichever_library_says_it() -> None:
     ]
     assert all(map(is_disk_full, full))
     assert not is_disk_full(OSError(errno.EIO, "Input/output error"))
+
+
+def test_a_home_of_nobody_is_a_path_like_any_other() -> None:
+    assert user_path("~").is_absolute()
+    assert user_path("~nobody-of-this-name/rows.jsonl") == Path("~nobody-of-this-name/rows.jsonl")

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rankwise import catalog
+from rankwise.adapters import compare_adapters as compare_adapters
+from rankwise.adapters import import_adapter as import_adapter
+from rankwise.adapters import merge as merge
+from rankwise.adapters import promote as promote
 from rankwise.data.inspect import Inspection
 from rankwise.errors import AdapterError, Problem, RankwiseError
+from rankwise.evaluate.opened import open_recorded, require_record
 from rankwise.evaluate.rows import as_trained, evaluation_rows
 from rankwise.events import Observer, ignore
-from rankwise.facts import (
-    AdapterRecord,
-    fetch_base,
-    locate_base,
-    read_adapter,
-    read_machine,
-)
+from rankwise.facts import fetch_base, locate_base, read_machine
+from rankwise.facts.classifier import MULTI
+from rankwise.facts.counts import UNATTACHED
 from rankwise.files import write_json
 from rankwise.measure import known_rehearsal, measure_speed, rehearse
 from rankwise.plan import Plan, advise, prepare, problems_of
@@ -41,8 +42,8 @@ from rankwise.runs import train as train
 if TYPE_CHECKING:
     from uvicorn import Server
 
+    from rankwise.data.render import Renderer
     from rankwise.evaluate.run import Evaluation
-    from rankwise.model.open import OpenAdapter
     from rankwise.selftest.report import SelfTest
 
 T = TypeVar("T")
@@ -117,6 +118,9 @@ def explain(asked: Asked, key: str, observer: Observer = ignore) -> Explanation:
     told = explain_decision(advised, key)
     if key != "method":
         return told
+    if advised.plan["method"] in UNATTACHED:  # all are weighed beside LoRA, which has a rank and a batch
+        as_lora = with_overrides(asked, ["method=lora", "prompt.num_examples=auto"])
+        advised = weigh(as_lora, prepared, machine, measure_speed(prepared, observer))
     methods = weigh_methods(advised.plan, advised.situation, prepared.anatomy, prepared.corpus, machine)
     return replace(told, methods=methods)
 
@@ -127,7 +131,7 @@ def compare(asked: Asked, observer: Observer = ignore) -> Comparison:
     return compare_doctrines(asked, prepared, read_machine(), measure_speed(prepared, observer))
 
 
-# -- evaluate and chat
+# -- evaluate
 
 
 def evaluate(target: str, data: Path | None = None, observer: Observer = ignore) -> Evaluation:
@@ -136,15 +140,21 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     `target`: a run folder, an adapter folder, or a name in the catalogue.
     """
     folder = catalog.locate_adapter(target)
-    record = _record(folder)
+    record = require_record(folder)
     rows = evaluation_rows(record, data)
-    opened = _open(folder, record, observer)
+    opened = open_recorded(folder, record, observer)
 
     from rankwise.evaluate.run import Contest
     from rankwise.evaluate.task import Task
 
     asked_for = record.task
-    task = Task(asked_for.labels, asked_for.assistant_turns, asked_for.scorer, asked_for.task == "seq_cls")
+    task = Task(
+        asked_for.labels,
+        asked_for.assistant_turns,
+        asked_for.scorer,
+        classifies=asked_for.task == "seq_cls",
+        multi_label=asked_for.problem_type == MULTI,
+    )
     rows = as_trained(rows, record, opened.renderer)
     result = Contest(opened, task, record.data.seed, observer).run(rows)
     if data is None and (folder.parent / "plan.json").is_file():
@@ -154,26 +164,7 @@ def evaluate(target: str, data: Path | None = None, observer: Observer = ignore)
     return result
 
 
-def _record(folder: Path) -> AdapterRecord:
-    record = read_adapter(folder).record
-    if record is None:
-        raise AdapterError(f"{folder}: no rankwise.json, so its base and its rows are unknown; was it made elsewhere?")
-    return record
-
-
-def _open(folder: Path, record: AdapterRecord, observer: Observer) -> OpenAdapter:
-    try:
-        made = Plan.model_validate(record.plan)
-        model, bf16 = str(made["model"]), made["training.bf16"]
-    except (ValueError, KeyError) as fault:
-        raise AdapterError(
-            f"{folder}: the plan in its rankwise.json cannot be read ({fault}); was it edited?"
-        ) from None
-    base = fetch_base(locate_base(model, Path.cwd()), observer)
-    from rankwise.model.open import open_adapter
-
-    device = read_machine().device
-    return open_adapter(folder, base, "bfloat16" if bf16 else "float32", device)
+# -- chat
 
 
 @dataclass(frozen=True)
@@ -189,14 +180,14 @@ class Conversation:
 
     def __init__(self, target: str, observer: Observer) -> None:
         folder = catalog.locate_adapter(target)
-        self.record = _record(folder)
-        if self.record.task.task == "seq_cls":
+        self.record = require_record(folder)
+        if self.record.task.task == "seq_cls" or self.record.method == "classifier":
             message = (
                 "this adapter and its head only label texts, and its base says nothing beside them; score it with: "
                 f"rankwise evaluate {target}"
             )
             raise AdapterError(problems=[Problem("error", "adapter-of-classifier", str(folder), message)])
-        self._opened = _open(folder, self.record, observer)
+        self._opened = open_recorded(folder, self.record, observer)
 
     def ask(self, text: str) -> dict[str, Reply]:
         """Both answers to one prompt, asked as the adapter's training rows were: system message, instruction, tools.
@@ -204,14 +195,14 @@ class Conversation:
         Raises DataError if it is longer than the base takes.
         """
         with self._opened.base_alone():
-            base = self._answer(text)
-        return {"base": base, "adapter": self._answer(text)}
+            base = self._answer(self._opened.renderer, text)
+        return {"base": base, "adapter": self._answer(self._opened.asked_by, text)}
 
-    def _answer(self, text: str) -> Reply:
+    def _answer(self, renderer: Renderer, text: str) -> Reply:
         from rankwise.evaluate.task import ask
 
         opened, began = self._opened, time.perf_counter()
-        answer = ask(opened.model, opened.renderer, self.record.task, text, opened.max_length)
+        answer = ask(opened.model, renderer, self.record.task, text, opened.max_length)
         return Reply(answer.text, answer.probability, time.perf_counter() - began)
 
 
@@ -221,11 +212,17 @@ def chat(target: str, observer: Observer = ignore) -> Conversation:
 
 
 def serve(
-    model: str = "smollm2-135m", host: str = "127.0.0.1", port: int = 8000, observer: Observer = ignore
+    model: str = "smollm2-135m",
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    slots: int = 48,
+    adapter_bytes: int = 1 << 30,
+    observer: Observer = ignore,
 ) -> Server:
     """The HTTP server over a base and every adapter trained on it, loaded and ready to `run()`.
 
-    With API keys (`new_api_key`) it may listen anywhere; without, on loopback alone: RunError.
+    `slots` answers are written at once, and adapters in memory take `adapter_bytes` at most. With API keys
+    (`new_api_key`) it may listen anywhere; without, on loopback alone: RunError.
     """
     from rankwise.serve.auth import read_keys, require_safe
     from rankwise.serve.plans import Plans
@@ -237,11 +234,12 @@ def serve(
     import torch
 
     from rankwise.serve.server import make_server, serving_dtype
-    from rankwise.serve.service import Service
+    from rankwise.serve.service import Service, Settings
 
     machine = read_machine()
     torch.set_num_threads(machine.usable_cores)
-    service = Service(base, located.name, serving_dtype(base, machine), machine.device)
+    settings = Settings(slots=slots, adapter_bytes=adapter_bytes)
+    service = Service(base, located.name, serving_dtype(base, machine), machine.device, settings)
     plans = Plans(str(base), lambda asked: plan(asked).as_json(), lambda asked: check(asked).as_json())
     return make_server(service, plans, keys, host, port)
 

@@ -15,6 +15,14 @@ from pathlib import Path
 from typing import Any
 
 
+def user_path(text: str) -> Path:
+    """`text` as a path, `~` and `~name` as the user's own folder; as it is written where there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def home() -> Path:
     """The folder of bases, machine measurements and catalogue: `RANKWISE_HOME`, else `~/.rankwise`."""
     return Path(os.environ.get("RANKWISE_HOME") or "~/.rankwise").expanduser().absolute()

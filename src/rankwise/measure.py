@@ -18,6 +18,7 @@ from typing import Any
 from rankwise.errors import PlanError
 from rankwise.events import Observer
 from rankwise.facts import Measurement, identify_base, load_measurement, read_machine, save_measurement
+from rankwise.facts.counts import UNATTACHED
 from rankwise.files import home, read_json, sha256_json, write_json
 from rankwise.plan import Plan, Prepared
 from rankwise.plan.rehearsal import Rehearsal
@@ -68,6 +69,8 @@ def rehearse(plan: Plan, prepared: Prepared, observer: Observer) -> Rehearsal:
         raise PlanError(
             f"only supervised steps can be rehearsed, and objective is {plan['objective']}; plan without --measure"
         )
+    if plan["method"] in UNATTACHED:
+        raise PlanError(f"a rehearsal times steps, and method {plan['method']} takes none; plan without --measure")
     observer({"event": "measure", "time": time.time(), "stage": "a rehearsal of this run, about a minute"})
     with tempfile.TemporaryDirectory(prefix="rankwise-rehearsal-") as folder:
         write_json(Path(folder) / "plan.json", plan.as_json())

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +61,49 @@ def make_adapter(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The URL of a real PostgreSQL of this session, on a socket of its own."""
+    initdb = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *map(str, DEBIAN)]))
+    if initdb is None:
+        pytest.skip("no initdb here; apt-get install postgresql")
+    programs = Path(initdb).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="pg"))  # a socket's path is short, and the server's user must reach it
+    user = []
+    if os.getuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("PostgreSQL does not run as root, and there is no setpriv to become its user")
+        shutil.chown(folder, "postgres", "postgres")
+        user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+
+    def run(program: str, *arguments: object) -> None:
+        command = [*user, programs / program, "-D", folder / "data", *arguments]
+        done = subprocess.run(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 0, done.stderr
+
+    run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
+    settings = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
+    run("pg_ctl", "start", "--wait", "--log", folder / "log", "--options", settings)
+    try:
+        yield f"postgresql://postgres@/postgres?host={folder}"
+    finally:
+        run("pg_ctl", "stop", "--mode", "immediate")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres(cluster: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The catalogue's index in an empty database, by RANKWISE_CATALOG_URL."""
+    import psycopg
+
+    name = f"db_{abs(hash(tmp_path))}"
+    with psycopg.connect(cluster, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = cluster.replace("/postgres?", f"/{name}?")
+    monkeypatch.setenv("RANKWISE_CATALOG_URL", url)
+    return url

@@ -40,6 +40,14 @@ def test_the_card_says_what_the_folder_holds(make_adapter):
     assert adapter_digest(folder) == before
 
 
+def test_a_start_that_doubles_the_rank_is_told(make_adapter):
+    """Else the plan's rank and the adapter's stand side by side unexplained."""
+    plan = {"decisions": {"lora.init_lora_weights": {"value": "pissa"}}}
+    card = card_of(make_adapter(plan=plan))
+    assert "| method | lora, begun by pissa: twice the planned rank, against the untouched base |" in card
+    assert "| method | lora |" in card_of(make_adapter(seed=1))
+
+
 def test_the_front_matter_is_yaml_whatever_the_names(make_adapter):
     card = card_of(make_adapter(domain='odd: "name" | #x', name="a\n---\nb"))
     front = YAML(typ="safe").load(io.StringIO(card.split("\n---\n")[0].removeprefix("---\n")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -43,6 +44,20 @@ def test_what_cannot_work_is_said_before_anything_runs(
 ):
     result = cli("experiment", "ablation", project / "recipe.yaml", *arguments, "--json", cwd=tmp_path)
     assert result.code == 2 and (code is None or result.codes == [code])
+    assert not list(tmp_path.rglob("results.jsonl"))
+
+
+@pytest.mark.parametrize("kind", ["regret", "claims", "search"])
+def test_every_kind_has_its_budget_and_refuses_what_takes_no_steps(
+    cli: Cli, project: Path, tiny_base: Path, tmp_path: Path, kind: str
+):
+    pytest.importorskip("optuna")
+    lab = ("experiment", kind, project / "recipe.yaml", "--output", tmp_path / "lab", "--json")
+    assert cli(*lab, "--budget", "0.01s", cwd=tmp_path).codes == ["budget-too-small"]
+    recipe = tmp_path / "prompt.yaml"
+    recipe.write_text(f"model: {json.dumps(str(tiny_base))}\ndata: {{train: {project}/train.jsonl}}\nmethod: prompt\n")
+    result = cli("experiment", kind, recipe, "--full", "--json", cwd=tmp_path)
+    assert result.code == 2 and result.codes == ["experiment-method"]
     assert not list(tmp_path.rglob("results.jsonl"))
 
 

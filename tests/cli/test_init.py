@@ -131,14 +131,20 @@ def test_a_preset_for_another_task_leaves_the_task_out(cli, tiny_base: Path, tmp
         assert "\ntask: auto" in result.json["recipe"]
 
 
-def test_an_encoder_decoder_is_refused_as_long_as_none_can_be_trained(cli, tmp_path: Path):
+def test_a_guides_preset_speaks_of_an_encoder_decoder_by_its_own_names(cli, tmp_path: Path):
     (tmp_path / "t5").mkdir()
     (tmp_path / "t5" / "config.json").write_text(
         '{"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "is_encoder_decoder": true, '
         '"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 1, "num_heads": 2, "vocab_size": 64}'
     )
     result = cli("init", "--preset", "question-answering", "--model", "./t5", "--json", cwd=tmp_path)
-    assert (result.code, result.codes) == (2, ["base-not-trainable"])
+    assert result.code == 0
+    assert "task: seq_2_seq_lm  # a question becomes an answer" in result.json["recipe"]
+    assert "target_modules: [q, k, v, o, wi, wo]" in result.json["recipe"]
+    assert {(left["key"], left["value"]) for left in result.json["not_carried"]} == {
+        ("target_modules", "gate_proj"),
+        ("lora.bias", "lora_only"),
+    }
 
 
 def test_the_list_has_domains_and_presets(cli, tmp_path: Path):

@@ -171,11 +171,11 @@ CASES = [
     Case(
         "label-not-string",
         "d.jsonl",
-        A + '{"text": "a", "label": 1.5}\n{"text": "a", "label": true}\n{"text": "a", "label": ["x"]}\n',
+        A + '{"text": "a", "label": 1.5}\n{"text": "a", "label": true}\n{"text": "a", "label": {"x": 1}}\n',
         [
             'd.jsonl:2: error: "label" is the number 1.5, expected a string or a whole number [wrong-type]',
             'd.jsonl:3: error: "label" is true, expected a string or a whole number [wrong-type]',
-            'd.jsonl:4: error: "label" is a list, expected a string or a whole number [wrong-type]',
+            'd.jsonl:4: error: "label" is an object, expected a string or a whole number [wrong-type]',
         ],
     ),
     Case(

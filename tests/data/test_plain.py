@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,26 @@ def test_an_encoder_decoder_writes_the_answer(folder: Path) -> None:
     shown = PlainRenderer(folder, "encoder-decoder").render(ROW)
     assert [*shown.ids[5:]] == [WORDS[word] for word in ("[CLS]", "low", "[SEP]")]
     assert shown.supervised == (False,) * 5 + (True,) * 3 and shown.prompt == 5
+    assert shown.encoded and shown.length == 5  # of either side, the longer
+    assert not shown.stops  # [SEP] is no stop token of this base
+
+
+@pytest.mark.parametrize("ends_texts", [True, False])
+def test_an_answer_ends_in_one_stop_token_whether_or_not_the_tokenizer_adds_it(folder: Path, ends_texts: bool) -> None:
+    (folder / "config.json").write_text(json.dumps({"eos_token_id": WORDS["[SEP]"]}))
+    if not ends_texts:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.post_processor = TemplateProcessing(single="$A", special_tokens=[])
+        tokenizer.save(str(folder / "tokenizer.json"))
+    shown = PlainRenderer(folder, "encoder-decoder").render(ROW)
+    answer = ["[CLS]", "low", "[SEP]"] if ends_texts else ["low", "[SEP]"]
+    assert shown.stops and [*shown.ids[shown.prompt :]] == [WORDS[word] for word in answer]
+
+
+def test_a_prompt_is_read_as_it_was_in_training(folder: Path) -> None:
+    renderer = PlainRenderer(folder, "encoder-decoder")
+    shown = renderer.render(ROW)
+    assert renderer.prompt(ROW.messages[:-1]) == [*shown.ids[: shown.prompt]]
 
 
 def test_a_long_text_is_cut_and_keeps_its_ends(folder: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from rankwise.data.corpus import CorpusRequest, build_corpus
+from rankwise.data.few_shot import with_examples
 from rankwise.data.render import Renderer
 from rankwise.data.table import Row
 from rankwise.errors import DataError
-from rankwise.evaluate.task import Task, answer_tokens, ask, chat_row, with_examples
+from rankwise.evaluate.task import Task, answer_tokens, ask, chat_row
 from rankwise.facts import TaskRecord
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rankwise.events import ignore
-from rankwise.experiment.design import Bench
+from rankwise.experiment.bench import Bench
 from rankwise.facts import Measurement, read_machine
 from rankwise.plan import prepare
 from rankwise.recipe import Asked, parse_recipe

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rankwise.errors import PlanError
+from rankwise.experiment.bench import Bench, Run
 from rankwise.experiment.cells import DEFAULT
-from rankwise.experiment.design import Bench, Run, design, rates, read_design
+from rankwise.experiment.design import design, rates, read_design
 from rankwise.experiment.rows import draw_rows
 
 BenchOf = Callable[..., Bench]

@@ -10,10 +10,12 @@ from html.parser import HTMLParser
 import pytest
 
 from rankwise.evaluate.task import Task
+from rankwise.experiment.bench import Run, Size
 from rankwise.experiment.cells import Cell
-from rankwise.experiment.design import Design, Run, Size
+from rankwise.experiment.design import Design
+from rankwise.experiment.document import csv_of, markdown
 from rankwise.experiment.html import html
-from rankwise.experiment.report import Report, csv_text, edge_remarks, make_lines, markdown
+from rankwise.experiment.report import Report, edge_remarks, make_lines
 from rankwise.experiment.results import Result
 
 TASK = Task(("no", "yes"), "all")
@@ -61,7 +63,7 @@ def test_no_difference_seen_is_never_called_equal():
     told = report()
     said = [sentence for sentence in told.sentences() if "<odd>" in sentence]
     assert len(said) == 1 and said[0].startswith("No difference seen between <odd> | cell and Default")
-    for text in (markdown(told), html(told), csv_text(told)):
+    for text in (markdown(told.document()), html(told.document()), csv_of(told.plain())):
         assert "no difference seen" in text.lower() and "equal" not in text
 
 
@@ -79,13 +81,13 @@ def test_a_best_rate_at_the_edge_is_remarked():
 
 def test_csv_has_a_line_for_each_of_the_tables():
     told = report()
-    heads, *rows = csv.reader(io.StringIO(csv_text(told)))
+    heads, *rows = csv.reader(io.StringIO(csv_of(told.plain())))
     assert len(rows) == len(told.lines) and all(len(row) == len(heads) for row in rows)
     assert [float(row[heads.index("score")]) for row in rows] == [line.score.value for line in told.lines]
 
 
 def test_markdown_has_one_table_of_one_width():
-    rows = [line for line in markdown(report()).splitlines() if line.startswith("|")]
+    rows = [line for line in markdown(report().document()).splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 5 and len({row.count("|") for row in rows}) == 1
 
 
@@ -115,13 +117,13 @@ class Outline(HTMLParser):
 
 def test_the_page_is_whole_and_stands_alone():
     page = Outline()
-    page.feed(html(report()))
+    page.feed(html(report().document()))
     assert page.open == [] and page.elsewhere == []
     for told in ("<odd> | cell", "Given up for the budget: rows: 200 of 600.", "Not run: QLoRA: no room."):
         assert told in page.text
-    assert "<odd>" not in html(report())
+    assert "<odd>" not in html(report().document())
 
 
 def test_without_results_there_is_a_report_all_the_same():
     empty = replace(report(), lines=())
-    assert "Nothing was measured yet." in html(empty) and markdown(empty)
+    assert "Nothing was measured yet." in html(empty.document()) and markdown(empty.document())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rankwise.evaluate.task import Task
-from rankwise.experiment.design import Run
+from rankwise.experiment.bench import Run
 from rankwise.experiment.results import Result, Results
 
 ANSWERS = (("yes", False, None), ("no", False, None), ("ye", True, None), ("", False, "too long"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from rankwise.experiment.design import Bench
+from rankwise.experiment.bench import Bench
 from rankwise.experiment.rows import draw_rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,16 @@ def test_what_was_saved_comes_back(base_of: BaseOf, tmp_path: Path) -> None:
         assert any(p.requires_grad for p in again.parameters()) is trainable
     with pytest.raises(AdapterError, match="PEFT cannot load it on this base"):
         attach_existing(load_base(base_of("qwen3"), "float32", "cpu"), tmp_path, False)
+
+
+def test_a_head_that_is_the_embeddings_is_adapted_without_a_word_of_pefts(tiny_base: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        settings = replace(SETTINGS, target_modules=["lm_head"])
+        attach_new(load_base(tiny_base, "float32", "cpu"), "tiny", settings, 0).save_pretrained(
+            str(tmp_path), save_embedding_layers=False
+        )
+        attach_existing(load_base(tiny_base, "float32", "cpu"), tmp_path, False)
 
 
 @pytest.mark.parametrize(

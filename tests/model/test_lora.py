@@ -134,7 +134,7 @@ def test_gradcheck_of_the_function_itself() -> None:
     for mask in (None, keep):
         inputs = tuple(t.clone().requires_grad_() for t in (x, bias, a, b))
         assert torch.autograd.gradcheck(
-            lambda x, bias, a, b, mask=mask: LowRank.apply(x, layer, bias, a, b, 1.7, mask), inputs
+            lambda x, bias, a, b, mask=mask: LowRank.apply(x, layer, layer.weight, bias, a, b, 1.7, mask), inputs
         )
 
 

@@ -17,7 +17,7 @@ from rankwise.data.render import Rendered
 from rankwise.model import head as head_module
 from rankwise.model.attach import LoraSettings, attach_new
 from rankwise.model.load import load_base
-from rankwise.model.loss import mean_loss, target_losses
+from rankwise.model.loss import mean_loss, row_losses, target_losses
 from rankwise.model.packing import Packing
 
 
@@ -55,6 +55,16 @@ def test_the_mean_counts_tokens_not_rows(base_of: Callable[[str], Path]) -> None
     assert mean_loss(model, rows, 2, False) == pytest.approx(float(torch.cat(losses).mean()), abs=1e-5)
 
 
+def test_losses_of_rows_are_in_their_order_and_add_up_to_the_mean(base_of: Callable[[str], Path]) -> None:
+    model = load_base(base_of("llama"), "float32", "cpu")
+    rows = [row(1, 2, 3, supervised=1), row(*range(5, 25), supervised=15), row(*range(7, 15), supervised=4)]
+    found = row_losses(model, rows, 2, True)
+    assert [tokens for _, tokens in found] == [1, 15, 4]
+    for each, (nats, _) in zip(rows, found, strict=True):
+        assert nats == pytest.approx(float(target_losses(model, pack([each], share=False)).sum()), abs=1e-4)
+    assert sum(nats for nats, _ in found) / 20 == pytest.approx(mean_loss(model, rows, 2, True), abs=1e-5)
+
+
 def by_definition(model: torch.nn.Module, rows: list[Rendered]) -> torch.Tensor:
     """The whole logits of the batch, and torch's own cross-entropy."""
     batch = pack(rows, share=False)
@@ -85,7 +95,7 @@ def test_losses_and_gradients_do_not_depend_on_how_many_logits_are_held(
     gradients = {name: p.grad for name, p in trained.items()}
     for p in trained.values():
         p.grad = None
-    monkeypatch.setattr(head_module, "LOGITS_HELD", held)
+    monkeypatch.setattr(head_module, "LOGITS_HELD", {"cpu": held})
     losses = target_losses(model, pack(rows, share=False))
     torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-5)
     (losses * weights).sum().backward()

@@ -121,6 +121,25 @@ def test_plain_peft_gives_the_same_logits_on_a_4_bit_base(dora: bool, base_of: B
         )
 
 
+def test_dora_unpacks_a_weight_once_a_pass(kind: str, base_of: BaseOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the product and the norms together; and once more for the backward pass."""
+    model = attach_new(
+        load_base(base_of("llama-64"), "float32", "cpu", kind), "tiny", replace(SETTINGS, use_dora=True), 0
+    )
+    unpacked: list[torch.nn.Module] = []
+
+    def counted(layer: torch.nn.Module, dtype: torch.dtype) -> torch.Tensor:
+        unpacked.append(layer)
+        return dense_weight(layer, dtype)
+
+    monkeypatch.setattr("rankwise.model.lora.dense_weight", counted)
+    adapted = sum(name.endswith("base_layer") for name in quantized_layers(model))
+    loss = logits(model, list(range(5, 40))).sum()
+    assert len(unpacked) == adapted > 0
+    loss.backward()
+    assert adapted < len(unpacked) <= 2 * adapted  # of the first layers, what they read has no gradient
+
+
 def test_without_bitsandbytes_it_says_so(base_of: BaseOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(BaseError, match="pip install bitsandbytes"):

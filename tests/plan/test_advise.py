@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -156,6 +157,14 @@ def test_a_value_that_is_the_default_anyway_is_said_so(plan_of: PlanOf) -> None:
     assert plan_of("training: {seed: 1}").decisions["training.seed"].reason == "you set it"
 
 
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_a_start_from_the_bases_own_weights_has_a_tenth_of_the_rate(plan_of: PlanOf, start: str) -> None:
+    plain, decomposed = plan_of(""), plan_of(f"lora: {{init_lora_weights: {start}}}")
+    rate = decomposed.decisions["training.learning_rate"]
+    assert rate.value == pytest.approx(plain["training.learning_rate"] / 10, rel=0.05)
+    assert f"{start} trains parts of the base's own weights" in rate.reason
+
+
 def test_the_learning_rate_goes_against_the_scale_of_the_update(plan_of: PlanOf) -> None:
     """5e-4 x (2000 / 32)^0.781 x sqrt(32 / 16) x 2 / (alpha / r), to two digits."""
     fit = 5e-4 * (2000 / 32) ** 0.781 * 2**0.5
@@ -254,6 +263,7 @@ def test_a_method_that_is_not_built_is_named_and_not_taken(plan_of: PlanOf, mach
     many = dataclasses.replace(machine, gpus=(Gpu("a GPU", 80 << 30),) * 9, versions={"torch": "2.13.0"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rankwise.doctrine.working_notes.BIG_ROWS", 30)
+        patch.setattr(sys.modules["rankwise.plan.advise"], "METHODS_BUILT", ("lora",))
         made = plan_of("goal: new_ability", machine=many)
     assert made["method"] == "lora" and made.decisions["method"].alternatives["working-notes"] == "full"
     [problem] = [problem for problem in made.problems if problem.code == "method-not-built"]
@@ -266,9 +276,8 @@ def test_the_goal_weighs_on_the_method(plan_of: PlanOf, machine: Machine) -> Non
         patch.setattr("rankwise.doctrine.working_notes.BIG_ROWS", 30)
         adapt = plan_of("", machine=many)
         able = plan_of("goal: new_ability", machine=many)
-    assert adapt["method"] == "lora" and "method-not-built" not in [problem.code for problem in adapt.problems]
-    assert able.decisions["method"].alternatives["working-notes"] == "full"
-    assert "would take full, which this build has not" in able.decisions["method"].reason
+    assert adapt["method"] == "lora"
+    assert able["method"] == "full" and "re-shape the whole model" in able.decisions["method"].reason
 
 
 # -- targets
@@ -282,7 +291,7 @@ def test_the_guides_template_plans_as_it_stands(plan_of: PlanOf, tiny_anatomy: A
     assert "mlp = gate_proj, up_proj, down_proj" in decision.reason
     [absent] = [problem for problem in made.problems if problem.code == "absent-target"]
     assert absent.severity == "warning" and absent.where == decision.source
-    assert absent.message.startswith("mlp_proj:") and "q_proj" in absent.message
+    assert absent.message.startswith("mlp_proj: no linear layer of this base, left out") and "q_proj" in absent.message
     values = [made[f"training.{key}"] for key in ("learning_rate", "weight_decay", "optim", "lr_scheduler_type")]
     assert values == [2e-4, 1e-5, "adamw_torch", "cosine"]
     assert made.trainable_parameters == 16 * 2 * (4 * 32 + 2 * (32 + 16) + 3 * (32 + 64))

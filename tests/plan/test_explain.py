@@ -197,7 +197,7 @@ def test_a_doctrine_that_cannot_plan_here_is_named(
     lost.rule("lora.target_modules", "")(lambda situation: Advice(["nowhere"], "no reason"))
     monkeypatch.setitem(DOCTRINES, "lost", lost)
     found = compare()
-    assert "none of nowhere is in this base" in found.failed["lost"]
+    assert "none of nowhere is a linear layer of this base" in found.failed["lost"]
     assert "lost" not in found.compare["lora.r"] and "tinker" in found.compare["lora.r"]
     with pytest.raises(RecipeError):
         compare("doctrine: lost")

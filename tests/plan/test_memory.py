@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rankwise.data.batch import pack
 from rankwise.data.corpus import Corpus
-from rankwise.facts import Anatomy
+from rankwise.facts import Anatomy, read_anatomy
 from rankwise.plan import Plan
 from rankwise.plan import memory as planned
 from rankwise.plan.memory import (
@@ -53,7 +53,7 @@ def test_the_parts_are_closed_forms(tiny_anatomy: Anatomy) -> None:
     part = training_memory(tiny_anatomy, "lora", 1000, "bfloat16", MicroBatch(tokens=50, targets=7))
     assert (part.base, part.process) == (2 * tiny_anatomy.total_parameters, PROCESS)
     assert (part.adapter, part.gradients, part.optimizer) == (4000, 4000, 8000)
-    kept = planned.HIDDEN_KEPT * 32 + planned.INNER_KEPT * 64
+    kept = planned.HIDDEN_KEPT * 32 + planned.INNER_KEPT["cpu"] * 64
     assert part.activations == 50 * (2 * kept + planned.PASSING * 64) * 2
     assert part.logits == 7 * tiny_anatomy.vocab_size * (2 * 2 + planned.LOGIT_BYTES)
     assert part.total == sum(astuple(part))
@@ -63,7 +63,7 @@ def test_the_parts_are_closed_forms(tiny_anatomy: Anatomy) -> None:
     again = training_memory(tiny_anatomy, "lora", 1000, "bfloat16", MicroBatch(50, 7), checkpointing=True)
     assert again.activations == 50 * (2 * 32 + kept + planned.PASSING * 64) * 2
     many = training_memory(tiny_anatomy, "lora", 1000, "bfloat16", MicroBatch(50, 10**6))
-    assert many.logits == planned.LOGITS_HELD * (2 * 2 + planned.LOGIT_BYTES)
+    assert many.logits == planned.LOGITS_HELD["cpu"] * (2 * 2 + planned.LOGIT_BYTES)
 
 
 def test_evaluation_and_merging_hold_the_adapter_alone(tiny_anatomy: Anatomy) -> None:
@@ -81,9 +81,13 @@ def test_by_method(tiny_anatomy: Anatomy) -> None:
     assert frozen_bytes(tiny_anatomy, "lora", "float32") == frozen_bytes(tiny_anatomy, "dora", "float32") == 4 * weights
     assert frozen_bytes(tiny_anatomy, "lora", "bfloat16") == 2 * weights
     assert frozen_bytes(tiny_anatomy, "qlora", "bfloat16") < 2 * weights
-    assert frozen_bytes(tiny_anatomy, "full", "float32") == 0
+    assert frozen_bytes(tiny_anatomy, "full", "float32") == 4 * weights  # the best so far
     whole = plan_memory(tiny_anatomy, "full", weights, "float32", MicroBatch(50, 7))
-    assert whole.training.adapter == 4 * weights and whole.merging == 0
+    assert whole.training.adapter == 4 * weights
+    largest = tiny_anatomy.vocab_size * 32  # the head
+    assert whole.merging == PROCESS + 2 * 4 * weights + 2 * 4 * largest  # the base, and what is added to all of it
+    bits = whole.training
+    assert bits.base + bits.adapter + bits.gradients + bits.optimizer == (4 + 4 + 4 + 8) * weights
 
 
 def test_a_shared_beginning_counts_once_a_micro_batch(
@@ -129,4 +133,27 @@ def test_constants_of_the_engine_are_the_engines() -> None:
     from rankwise.model import blocks, generate, head
 
     assert (EVALUATION_TOKENS, EVALUATION_LOGITS) == (generate.BATCH_TOKENS, generate.BATCH_LOGITS)
-    assert (planned.WEIGHTS_KEPT, planned.LOGITS_HELD) == (blocks.WEIGHTS_KEPT, head.LOGITS_HELD)
+    assert (planned.WEIGHTS_KEPT["cpu"], planned.LOGITS_HELD) == (blocks.WEIGHTS_KEPT, head.LOGITS_HELD)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "targets", "measured"), [(8 * 1024, 8 * 256, 53.50e9), (560 + 32 * 48, 32 * 8, 26.64e9)]
+)
+def test_peaks_that_a_gpu_had(tokens: int, targets: int, measured: float, tmp_path: Path) -> None:
+    """docs/evidence/gpu.md: Llama-3.1-8B's shape, r=16 on all linear layers."""
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 128256,
+        "torch_dtype": "bfloat16",
+        "max_position_embeddings": 8192,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    anatomy, batch = read_anatomy(tmp_path), MicroBatch(tokens, targets, 1024)
+    told = training_memory(anatomy, "lora", 41_943_040, "bfloat16", batch, device="cuda")
+    assert 0.95 * measured < told.total - told.process < 1.15 * measured

@@ -39,10 +39,10 @@ def weigh_all(tiny_base: Path, tmp_path: Path, rows_file: Path, machine: Machine
     return build
 
 
-def test_every_method_is_there_and_some_are_built(weigh_all: Callable[..., Weighed]) -> None:
+def test_every_method_is_there_and_built(weigh_all: Callable[..., Weighed]) -> None:
     _, _, _, methods = weigh_all()
     assert tuple(methods) == METHODS
-    assert [name for name, method in methods.items() if method.built] == ["lora", "qlora", "dora", "adalora"]
+    assert all(method.built for method in methods.values())
 
 
 def test_counts_are_what_peft_makes(weigh_all: Callable[..., Weighed], tiny_base: Path) -> None:
@@ -71,7 +71,7 @@ def test_memory_differs_from_the_plans_by_what_is_held(weigh_all: Callable[..., 
     plan, every = advised.plan, anatomy.total_parameters
     assert methods["lora"].memory_bytes == plan.memory_bytes
     trained = 16 * (every - plan.trainable_parameters)
-    assert methods["full"].memory_bytes == plan.memory_bytes + trained - 4 * every
+    assert methods["full"].memory_bytes == plan.memory_bytes + trained  # its best weights lie where the base lay
     saved = plan.memory_bytes - (methods["qlora"].memory_bytes or 0)
     assert saved == pytest.approx((4 - NF4_BYTES) * BODY - 4 * 32 * 64, abs=1)  # one layer is unpacked at a time
     dora, lora = methods["dora"], methods["lora"]

@@ -13,8 +13,8 @@ from rankwise.recipe import Asked, Recipe, load_recipe, parse_recipe, with_overr
 from rankwise.recipe.keys import LEAVES
 
 TOP = (
-    "Keys at the top level: model, domain, task, objective, goal, data, doctrine, method, adapter, lora, training, "
-    "dpo, grpo, quantization, shared_prefix, tracking, serving"
+    "Keys at the top level: model, domain, task, problem_type, objective, goal, data, doctrine, method, adapter, "
+    "lora, prefix, training, dpo, grpo, prompt, quantization, shared_prefix, tracking, serving"
 )
 LORA_KEYS = (
     "r, lora_alpha, lora_dropout, target_modules, bias, use_rslora, init_lora_weights, layers_to_transform, "
@@ -194,10 +194,12 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "nothing else supported yet": (
-        "domain: financial\nobjective: ppo\ntracking: mlflow\n",
+        "domain: financial\nobjective: ppo\ntracking: tensorbord\nserving: {target: vllm}\n",
         [
             'recipe.yaml:2: objective is the text "ppo"; expected sft, dpo, or grpo; did you mean dpo? [unknown-value]',
-            'recipe.yaml:3: tracking is the text "mlflow"; expected null (nothing else is supported) [wrong-type]',
+            'recipe.yaml:3: tracking is the text "tensorbord"; expected tensorboard, mlflow, wandb, trackio, or null; '
+            "did you mean tensorboard? [unknown-value]",
+            'recipe.yaml:4: serving.target is the text "vllm"; expected null (nothing else is supported) [wrong-type]',
         ],
     ),
     "text where a list belongs": (
@@ -629,7 +631,8 @@ def test_paths_are_relative_to_where_they_are_written(tmp_path: Path, monkeypatc
 VALID: dict[str, list[Any]] = {
     **{key: ["auto"] for key in LEAVES if LEAVES[key].default == "auto"},
     **{key: ["some/path: #1", "ü"] for key in ("model", "domain", "data.train", "data.instruction")},
-    **{key: [None] for key in ("tracking", "serving.target")},
+    "serving.target": [None],
+    "tracking": ["tensorboard", "mlflow", "wandb", "trackio", None],
     "data.held_out": ["test.jsonl", 0.2],
     "data.too_long": ["error", "drop", "truncate"],
     "data.assistant_turns": ["all", "last"],
@@ -654,6 +657,10 @@ VALID: dict[str, list[Any]] = {
     "lora.layers_to_transform": [[0], [3, 1], None],
     "lora.rank_pattern": [{"q_proj": 8}, {r".*\.0\..*": 1, "[kv]_proj": 1024}, None],
     "lora.alpha_pattern": [{"q_proj": 0.5}, None],
+    "prefix.num_virtual_tokens": [1, 200, "auto"],
+    "prefix.prefix_projection": [True, False, "auto"],
+    "prefix.encoder_hidden_size": [64, "auto"],
+    "prefix.init_weights": ["zero", None],
     "training.loraplus_lr_ratio": [1.0, 16.0],
     "shared_prefix": [True, False, "auto"],
     "training.learning_rate": [2e-4, 1e-5, "auto"],

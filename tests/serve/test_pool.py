@@ -14,7 +14,7 @@ from rankwise.errors import AdapterError
 from rankwise.facts import read_adapter
 from rankwise.model.load import load_base
 from rankwise.serve.decoder import Decoder
-from rankwise.serve.pool import Group, Pool, require_servable, scale_of, seat_bytes
+from rankwise.serve.pool import Group, Pool, require_servable, seat_bytes
 from rankwise.serve.segments import Segments
 
 Adapter = Callable[..., Path]
@@ -114,7 +114,7 @@ def test_what_a_shared_batch_cannot_do_is_refused_by_name(
 def test_scales_are_pefts(tiny_base: Path, adapter: Adapter) -> None:
     facts = read_adapter(adapter(tiny_base, 1, r=4))
     path = "model.layers.1.mlp.up_proj"
-    assert scale_of(facts, path, 4) == 2
+    assert facts.scale(path) == 2
     rs = replace(facts, config={**facts.config, "use_rslora": True, "alpha_pattern": {"up_proj": 12}})
-    assert scale_of(rs, path, 4) == 6
-    assert scale_of(rs, "model.layers.1.mlp.down_proj", 4) == 4
+    assert rs.scale(path) == 6
+    assert rs.scale("model.layers.1.mlp.down_proj") == 4

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 
 from rankwise.errors import TrainingError
 from rankwise.events import EventLog, read_events
-from rankwise.train.by_trl import damage, last_sealed, optimizer_and_schedule, seal
+from rankwise.train.by_trl import GENERATORS, damage, last_sealed, optimizer_and_schedule, seal
 from rankwise.train.optim import OptimSettings, learning_rate_at
-from rankwise.train.state import MANIFEST, WEIGHTS, Progress
+from rankwise.train.state import MANIFEST, MOMENTS, WEIGHTS, Progress
 
 OPTIM = OptimSettings("adamw_torch", 0.01, 0.0, 0.9, 0.999, 1e-8, "linear", 0.2, 1.0, loraplus_lr_ratio=4.0)
 
@@ -21,6 +21,8 @@ def checkpoint(folder: Path, step: int, value: float = 1.0, sealed: bool = True)
     made = folder / f"checkpoint-{step}"
     made.mkdir(parents=True)
     save_file({"a": torch.full((2,), value)}, made / WEIGHTS)
+    for name in (MOMENTS, GENERATORS):
+        save_file({"a": torch.zeros(1)}, made / name)
     (made / "trainer_state.json").write_text("{}")
     if sealed:
         seal(made, Progress(step=step))

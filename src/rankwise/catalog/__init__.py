@@ -2,12 +2,22 @@
 
 from rankwise.catalog.card import write_card
 from rankwise.catalog.record import Entry
-from rankwise.catalog.store import Rebuilt, add_metrics, find_entry, list_entries, locate_adapter, rebuild, register
+from rankwise.catalog.store import (
+    Rebuilt,
+    add_metrics,
+    by_shelf,
+    find_entry,
+    list_entries,
+    locate_adapter,
+    rebuild,
+    register,
+)
 
 __all__ = [
     "Entry",
     "Rebuilt",
     "add_metrics",
+    "by_shelf",
     "find_entry",
     "list_entries",
     "locate_adapter",

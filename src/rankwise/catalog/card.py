@@ -8,7 +8,11 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from rankwise.catalog.loading import how_to_load
 from rankwise.facts.adapter import CARD, AdapterFacts, AdapterRecord
+from rankwise.facts.classifier import MULTI, THRESHOLD
+from rankwise.facts.payload import CLASSIFIER, FULL, PROMPT
+from rankwise.facts.prefix import is_prefix, virtual_tokens
 from rankwise.files import write_text
 
 CONTESTANTS = {
@@ -17,6 +21,9 @@ CONTESTANTS = {
     "baseline": "cheap baseline",
     "adapter": "**adapter**",
 }
+START = "lora.init_lora_weights"
+DOUBLE = ("pissa", "olora")
+"""Starts whose change of the base is kept in the adapter, in as many ranks again."""
 
 
 def write_card(folder: Path, record: AdapterRecord, facts: AdapterFacts) -> Path:
@@ -29,52 +36,72 @@ def write_card(folder: Path, record: AdapterRecord, facts: AdapterFacts) -> Path
 def render_card(record: AdapterRecord, facts: AdapterFacts) -> str:
     """The card's Markdown, with YAML front matter."""
     sections = [
-        _front_matter(record),
+        _front_matter(record, facts),
         f"# {record.name}",
-        f"A LoRA adapter for {record.base.name}" + (f", domain {record.domain}." if record.domain else "."),
+        f"A {_kind(facts)[0]} for {record.base.name}" + (f", domain {record.domain}." if record.domain else "."),
         _facts_table(record, facts),
         "## What it answers",
         _task(record),
         "## How well",
         _metrics(record.metrics),
         "## How to load it",
-        _loading(record),
+        how_to_load(record, facts),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-_BITS = {
-    "nf4": 'load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True',
-    "int8": "load_in_8bit=True",
+_PIPELINES = {
+    "causal_lm": "text-generation",
+    "seq_cls": "text-classification",
+    "seq_2_seq_lm": "text2text-generation",
 }
-"""As in model/quantize."""
 
 
-def _front_matter(record: AdapterRecord) -> str:
+_KINDS = {
+    FULL: ("delta of every weight", "full-fine-tuning", "transformers"),
+    PROMPT: ("prompt of worked examples", "few-shot", "transformers"),
+    CLASSIFIER: ("linear classifier of what the base makes of a text", "linear-probe", "transformers"),
+}
+"""What it is, its tag, and the library that loads it; of what PEFT has no format for."""
+
+
+def _kind(facts: AdapterFacts) -> tuple[str, str, str]:
+    of_peft = (
+        ("learnt prefix", "prefix-tuning", "peft") if is_prefix(facts.config) else ("LoRA adapter", "lora", "peft")
+    )
+    return _KINDS.get(facts.payload, of_peft)
+
+
+def _front_matter(record: AdapterRecord, facts: AdapterFacts) -> str:
+    _, tag, library = _kind(facts)
     fields: dict[str, object] = {
         "base_model": record.base.name,
-        "library_name": "peft",
-        "pipeline_tag": "text-classification" if record.task.task == "seq_cls" else "text-generation",
-        "tags": ["lora", "rankwise", *([record.domain] if record.domain else [])],
+        "library_name": library,
+        "pipeline_tag": _PIPELINES[record.task.task],
+        "tags": [tag, "rankwise", *([record.domain] if record.domain else [])],
     }
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]  # JSON is YAML
     return "\n".join(["---", *lines, "---"])
 
 
 def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
-    leaves = dict.fromkeys(module.rpartition(".")[2] for module in facts.pairs)
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     held_out = f"{record.data.held_out_rows}" + (
         f" ({Path(record.data.held_out).name})" if record.data.held_out else ""
     )
     rows = {
         "base weights": f"`{record.base.identity.weights}`",
-        "base kept in": {"none": "its own precision"}.get(record.base.quantization, record.base.quantization),
-        "method": record.method if record.objective == "sft" else f"{record.method}, objective {record.objective}",
-        "r": _ranks(facts),
-        "lora_alpha": f"{facts.config.get('lora_alpha')}",
-        "on": f"{', '.join(leaves)} (layers: {len(facts.pairs)})",
+        "base kept in": _kept_in(record, facts),
+        "method": method_text(record),
+        **_shape(facts),
         "parameters": f"{facts.parameters:,}",
+        **(_training(record, held_out, versions) if record.data.train else _imported(record, versions)),
+    }
+    return _table(["", ""], [[key, value] for key, value in rows.items()])
+
+
+def _training(record: AdapterRecord, held_out: str, versions: str) -> dict[str, str]:
+    return {
         "training rows": f"{record.data.rows} ({Path(record.data.train).name})",
         "held-out rows": held_out,
         "seed": f"{record.data.seed}",
@@ -82,19 +109,67 @@ def _facts_table(record: AdapterRecord, facts: AdapterFacts) -> str:
         "parent": f"`{record.parent}`" if record.parent else "none",
         "trained": f"{record.created} with {versions}",
     }
-    return _table(["", ""], [[key, value] for key, value in rows.items()])
 
 
-def _ranks(facts: AdapterFacts) -> str:
+def _imported(record: AdapterRecord, versions: str) -> dict[str, str]:
+    return {"trained": f"by another tool, {versions or 'of an unknown version'}", "imported": record.created}
+
+
+def _kept_in(record: AdapterRecord, facts: AdapterFacts) -> str:
+    if facts.is_delta:
+        return f"float32, its files are in {record.base.dtype}"
+    return {"none": "its own precision"}.get(record.base.quantization, record.base.quantization)
+
+
+def _shape(facts: AdapterFacts) -> dict[str, str]:
+    """What the adapter is made of."""
+    if facts.is_delta:
+        return {"on": "every weight"}
+    if facts.payload == PROMPT:
+        return {"examples": f"{len(facts.config['examples'])}", "on": "nothing: shown before each question"}
+    if facts.payload == CLASSIFIER:
+        return {
+            "reads": f"the {facts.config['features']} of a text's last hidden states",
+            "on": "nothing: beside the base",
+        }
+    if is_prefix(facts.config):
+        layers = f"keys and values of {facts.config.get('num_layers')} layers"
+        return {"num_virtual_tokens": f"{virtual_tokens(facts.config)}", "on": layers}
+    leaves = dict.fromkeys(module.rpartition(".")[2] for module in facts.pairs)
+    return {
+        "r": ranks_text(facts),
+        "lora_alpha": f"{facts.config.get('lora_alpha')}",
+        "on": f"{', '.join(leaves)} (layers: {len(facts.pairs)})",
+    }
+
+
+def method_text(record: AdapterRecord) -> str:
+    """The method, what it was trained by, and where the start is why its rank is not the planned one."""
+    text = record.method if record.objective == "sft" else f"{record.method}, objective {record.objective}"
+    decisions = record.plan.get("decisions")
+    start = decisions.get(START) if isinstance(decisions, dict) else None
+    begun = start.get("value") if isinstance(start, dict) else None
+    if begun in DOUBLE:
+        text += f", begun by {begun}: twice the planned rank, against the untouched base"
+    return text
+
+
+def ranks_text(facts: AdapterFacts) -> str:
+    """Of the layers: one rank, or the least, the most and the mean."""
     ranks = [pair.r for pair in facts.pairs.values()]
-    if len(set(ranks)) == 1:
+    if len(set(ranks)) < 2:
         return f"{facts.r}"
     return f"{min(ranks)} to {max(ranks)}, {sum(ranks) / len(ranks):.1f} on average"
 
 
 def _task(record: AdapterRecord) -> str:
     lines = []
-    if record.task.kind == "labels":
+    if record.task.problem_type == MULTI:
+        lines.append(
+            f"Any number of {len(record.task.labels)} labels ({MULTI}): {', '.join(record.task.labels)}. A label is "
+            f"given where the sigmoid of its logit is over {THRESHOLD}; there may be none."
+        )
+    elif record.task.kind == "labels":
         lines.append(f"One of {len(record.task.labels)} labels: {', '.join(record.task.labels)}.")
     else:
         lines.append("An open answer.")
@@ -106,6 +181,8 @@ def _task(record: AdapterRecord) -> str:
         lines.append(f"Its prompt:\n\n```text\n{record.task.instruction}\n```")
     if record.task.task == "seq_cls":
         lines.append("It reads the text alone, by the base's own tokenizer; the head over these labels is in it.")
+    elif record.task.task == "seq_2_seq_lm":
+        lines.append("The encoder reads the prompt and the decoder writes the answer, by the base's own tokenizer.")
     else:
         lines.append("It expects the base's own chat template and tokenizer.")
     lines.append("rankwise.json holds the digests of what it needs, and the plan.")
@@ -137,44 +214,3 @@ def _number(value: JsonValue) -> str:
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def _loading(record: AdapterRecord) -> str:
-    if record.task.task == "seq_cls":
-        return _loading_classifier(record)
-    kept = record.base.quantization
-    imports, base = "AutoModelForCausalLM, AutoTokenizer", "AutoModelForCausalLM.from_pretrained(BASE)"
-    note = f"Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:"
-    if kept != "none":
-        imports = "AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig"
-        base = f"AutoModelForCausalLM.from_pretrained(BASE, quantization_config=BitsAndBytesConfig({_BITS[kept]}))"
-        note += f" it was trained on that base kept in {kept}, and is for that."
-    return f"""{note}
-
-```python
-from peft import PeftModel
-from transformers import {imports}
-
-tokenizer = AutoTokenizer.from_pretrained(BASE)
-base = {base}
-model = PeftModel.from_pretrained(base, ADAPTER)
-```
-
-With rankwise: `rankwise chat ADAPTER`."""
-
-
-def _loading_classifier(record: AdapterRecord) -> str:
-    return f"""Plain PEFT loads it; BASE is the folder or hub id of {record.base.name}, ADAPTER this folder:
-
-```python
-from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-labels = {json.dumps(record.task.labels, ensure_ascii=False)}
-tokenizer = AutoTokenizer.from_pretrained(BASE)
-names = dict(enumerate(labels))
-base = AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=len(names), id2label=names)
-model = PeftModel.from_pretrained(base, ADAPTER).eval()
-```
-
-With rankwise: `rankwise evaluate ADAPTER --data ROWS`."""

@@ -38,6 +38,8 @@ class Entry:
     """UTC, ISO 8601."""
     parent: str | None
     metrics: Mapping[str, JsonValue]
+    alias: str | None = None
+    """`production`, if the shelf's alias is on it."""
 
     @property
     def id(self) -> str:

@@ -15,6 +15,7 @@ from rankwise.cli.models import models
 from rankwise.cli.plan import plan
 from rankwise.cli.selftest import selftest
 from rankwise.cli.serve import serve
+from rankwise.cli.shelves import compare, import_, merge, promote, remove, rollback
 from rankwise.cli.train import train
 
 app = typer.Typer(
@@ -30,6 +31,12 @@ app = typer.Typer(
 for verb in (demo, init, check, plan, train, evaluate):
     app.command()(verb)
 app.add_typer(experiment, name="experiment")
+adapters.command()(compare)
+adapters.command()(promote)
+adapters.command()(rollback)
+adapters.command()(remove)
+adapters.command("import")(import_)
+adapters.command()(merge)
 app.add_typer(adapters, name="adapters")
 app.command()(chat)
 app.command()(serve)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rankwise.evaluate.run import Evaluation
 
+LABELS_SHOWN = 30
 OUTCOMES = ("correct", "wrong", "truncated", "error")
 
 
@@ -57,6 +58,7 @@ def show_evaluation(console: Console, judged: Evaluation) -> None:
     shown.add_row("95% interval", *("{:+.3f} to {:+.3f}".format(*d.interval) if d else "" for d in distances))
     shown.title = f"{judged.rows} held-out rows; differences in {METRICS[judged.metric]}"
     console.print(shown)
+    _show_labels(console, judged)
     told = {name: contestant.note for name, contestant in entered.items()} | dict(judged.absent)
     for name, note in told.items():
         if note:
@@ -64,3 +66,20 @@ def show_evaluation(console: Console, judged: Evaluation) -> None:
     if judged.flips is not None:
         gained, lost = len(judged.flips.gained), len(judged.flips.lost)
         console.print(f"From base to adapter {gained} rows became right and {lost} wrong.")
+
+
+def _show_labels(console: Console, judged: Evaluation) -> None:
+    """Where a row may have several labels: the F1 of each, and how far the adapter is from the cheap baseline in it."""
+    adapter, found = judged.contestants["adapter"].label_f1, judged.label_differences.get("baseline", {})
+    if not adapter:
+        return
+    baseline = judged.contestants["baseline"].label_f1 if found else {}
+    columns = ("cheap baseline", "adapter", "adapter minus it", "95% interval")
+    shown = table("F1 of a label", *columns, numbers=columns)
+    for label in list(adapter)[:LABELS_SHOWN]:
+        apart = found.get(label)
+        told = (f"{apart.value:+.3f}", "{:+.3f} to {:+.3f}".format(*apart.interval)) if apart else ("", "")
+        shown.add_row(visible(label), score_text(baseline.get(label)), score_text(adapter[label]), *told)
+    if len(adapter) > LABELS_SHOWN:
+        shown.add_row(f"... and {len(adapter) - LABELS_SHOWN} more (--json has all)", "", "", "", "")
+    console.print(shown)

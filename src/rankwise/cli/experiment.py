@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -19,32 +19,43 @@ from rankwise.signals import Interrupted, stop_on_signals
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rankwise.experiment import Group, Report
+    from rankwise.errors import Problem
+    from rankwise.experiment import Group
+    from rankwise.experiment.document import Document
 
-experiment = typer.Typer(help="Advice held against your own rows: ablation.", no_args_is_help=True)
+experiment = typer.Typer(help="Advice held against your own rows.", no_args_is_help=True)
 
 _TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+Budget = Annotated[
+    str | None, typer.Option("--budget", metavar="TIME", help="Time for all runs, such as 90m or 1h30m; default 40m.")
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, metavar="N", help="Seeds of every cell; default 3.")]
+Rows = Annotated[
+    int | None,
+    typer.Option("--rows", min=2, metavar="N", help="Most training rows; default: all, within the budget."),
+]
+Full = Annotated[bool, typer.Option("--full", help="All rows, steps and seeds, however long it takes.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FOLDER", help="Where results go; default experiments/<kind>-<name>-<id>."),
+]
 
 
 @experiment.command()
 def ablation(
     recipe: RecipeFile,
-    budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time for all runs, such as 90m or 1h30m; default 40m.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, metavar="N", help="Seeds of every cell; default 3.")] = None,
-    rows: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="Most training rows; default: all, within the budget.")
-    ] = None,
-    full: Annotated[bool, typer.Option("--full", help="All rows, steps and seeds, however long it takes.")] = False,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    full: Full = False,
     targets: Annotated[bool, typer.Option("--targets", help="Vary which projections of attention.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Vary attention, MLP, both, and the head.")] = False,
     alpha: Annotated[bool, typer.Option("--alpha", help="Vary alpha as a multiple of the rank.")] = False,
     dropout: Annotated[bool, typer.Option("--dropout", help="Vary the dropout.")] = False,
     doctrines: Annotated[bool, typer.Option("--doctrines", help="Every doctrine's whole plan, face to face.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where results go; default experiments/ablation-<name>-<id>.")
-    ] = None,
+    output: Output = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,22 +76,109 @@ def ablation(
         asked = load_recipe(recipe, overrides or ())
         with screen.watching() as observer:
             report, folder = ablate(asked, output, groups, seeds or DEFAULT_SEEDS, rows, limit, observer)
-        show_report(screen.tables, report, folder)
-        screen.problems(report.problems)
-        screen.answer({"folder": str(folder), **report.as_json()})
+        _answer(screen, report, folder)
 
 
-def show_report(console: Console, report: Report, folder: Path) -> None:
-    """What was seen, the table, and what to know of it."""
-    for sentence in report.sentences():
-        console.print(visible(sentence), soft_wrap=True)
-    heads, rows = report.table()
-    shown = table(*heads)
-    shown.title = f"{report.metric} on {report.scored_rows} held-out rows"
-    for row in rows:
-        shown.add_row(*row)
-    console.print(shown)
-    for sentence in (*report.facts(), *report.gaps()):
+@experiment.command()
+def regret(
+    recipe: RecipeFile,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    full: Full = False,
+    output: Output = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the plan loses against the best rate and rank found here."""
+    with answering(as_json) as screen, ending_on_signal(screen):
+        from rankwise.experiment import DEFAULT_BUDGET, DEFAULT_SEEDS, measure_regret
+        from rankwise.recipe import load_recipe
+
+        limit = _seconds(budget, full, DEFAULT_BUDGET)
+        asked = load_recipe(recipe, overrides or ())
+        with screen.watching() as observer:
+            report, folder = measure_regret(asked, output, seeds or DEFAULT_SEEDS, rows, limit, observer)
+        _answer(screen, report, folder)
+
+
+@experiment.command()
+def claims(
+    recipe: RecipeFile,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    full: Full = False,
+    output: Output = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every checkable sentence of five guides, with a verdict here."""
+    with answering(as_json) as screen, ending_on_signal(screen):
+        from rankwise.experiment import DEFAULT_BUDGET, DEFAULT_SEEDS, check_claims
+        from rankwise.recipe import load_recipe
+
+        limit = _seconds(budget, full, DEFAULT_BUDGET)
+        asked = load_recipe(recipe, overrides or ())
+        with screen.watching() as observer:
+            report, folder = check_claims(asked, output, seeds or DEFAULT_SEEDS, rows, limit, observer)
+        _answer(screen, report, folder)
+
+
+@experiment.command()
+def search(
+    recipe: RecipeFile,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    full: Full = False,
+    output: Output = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for a better recipe from the plan on, with Optuna."""
+    with answering(as_json) as screen, ending_on_signal(screen):
+        from rankwise.experiment import DEFAULT_BUDGET, DEFAULT_SEEDS, search_recipes
+        from rankwise.recipe import load_recipe
+
+        limit = _seconds(budget, full, DEFAULT_BUDGET)
+        asked = load_recipe(recipe, overrides or ())
+        with screen.watching() as observer:
+            report, folder = search_recipes(asked, output, seeds or DEFAULT_SEEDS, rows, limit, observer)
+        _answer(screen, report, folder)
+
+
+class Reported(Protocol):
+    """What every kind of experiment ends with."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...
+
+    def document(self) -> Document: ...
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
+def _answer(screen: Screen, report: Reported, folder: Path) -> None:
+    show_document(screen.tables, report.document(), folder)
+    screen.problems(report.problems)
+    screen.answer({"folder": str(folder), **report.as_json()})
+
+
+def show_document(console: Console, document: Document, folder: Path) -> None:
+    """All of a report that is words or a table."""
+    from rankwise.experiment.document import Table
+
+    for section in document.sections:
+        if isinstance(section.part, tuple):
+            for sentence in section.part:
+                console.print(visible(sentence), soft_wrap=True)
+        elif isinstance(section.part, Table):
+            shown = table(*section.part.heads)
+            for row in section.part.rows:
+                shown.add_row(*map(visible, row))
+            console.print(shown)
+    for sentence in document.facts:
         console.print(visible(sentence), soft_wrap=True)
     console.print(f"report: {folder / 'report.html'} (.md, .csv; every run in results.jsonl)", soft_wrap=True)
 

@@ -10,6 +10,7 @@ import typer
 from rankwise.cli.options import AsJson
 from rankwise.cli.screen import Screen, answering, refuse, table
 from rankwise.errors import BaseError, Problem, RecipeError
+from rankwise.files import user_path
 
 if TYPE_CHECKING:
     from rankwise.facts import Anatomy, Located
@@ -88,7 +89,7 @@ def _seen_from(folder: Path, model: str) -> str:
 
     from rankwise.facts import EMBEDDED
 
-    path = Path(model).expanduser()
+    path = user_path(model)
     if model in EMBEDDED or path.is_absolute() or not path.exists() or folder == Path.cwd():
         return model
     seen = os.path.relpath(path.absolute(), folder)
@@ -125,8 +126,6 @@ def _of_preset(screen: Screen, name: str, model: str | None, folder: Path, remar
 
     preset = find_preset(name)
     anatomy = _anatomy(screen, locate_base(model or _default_model(), folder))
-    if (fault := _untrainable(anatomy)) is not None:
-        raise refuse(BaseError, "base-not-trainable", model or _default_model(), fault)
     remarks.append(f"The preset {preset.name}, from {preset.source}.")
     return draft_of(preset, known_base(anatomy))
 
@@ -146,8 +145,6 @@ def _of_guide(
     if anatomy is None:
         message = "the base is not here, so its layers' names and sizes were not looked at; rankwise plan will"
         problems.append(Problem("note", "base-not-here", wanted, message))
-    elif (fault := _untrainable(anatomy)) is not None:
-        problems.append(Problem("warning", "base-not-trainable", wanted, fault))
     draft = translate(foreign, None if anatomy is None else known_base(anatomy))
     if model is not None and foreign.model not in (None, model):
         draft.chosen.pop("model", None)
@@ -174,16 +171,6 @@ def _anatomy(screen: Screen, located: Located) -> Anatomy:
     with screen.watching() as observer:
         path = fetch_facts(located, observer)
     return read_anatomy(path, located.name)
-
-
-def _untrainable(anatomy: Anatomy) -> str | None:
-    """Why no recipe can train this base, as long as there is no task for its kind."""
-    from rankwise.recipe.draft import refusal
-
-    if refusal("task", anatomy.task) is None:
-        return None
-    kinds = "causal bases and encoders"
-    return f"{anatomy.architecture} is an {anatomy.kind}; this build trains {kinds} only, so choose another base"
 
 
 def _complete(draft: Draft, model: str | None, domain: str | None) -> None:

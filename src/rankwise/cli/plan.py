@@ -172,7 +172,7 @@ def _show_memory(console: Console, made: Plan) -> None:
         f"Estimated: base {size_text(part.base)}, adapter with gradients and optimizer {size_text(trained)}, "
         f"activations {size_text(part.activations)}, logits {size_text(part.logits)}, "
         f"process {size_text(part.process)}; evaluation {size_text(made.memory.evaluation)}, "
-        f"merging {size_text(made.memory.merging)}.",
+        f"merging {size_text(made.memory.merging) if made.memory.merging else 'not possible'}.",
         soft_wrap=True,
     )
     console.print(f"Disk: {size_text(disk.checkpoints)} of checkpoints, {size_text(disk.adapter)} of adapter.")

@@ -170,6 +170,10 @@ def _rollback(event: Event) -> str:
     )
 
 
+def _tracking_failed(event: Event) -> str:
+    return f"{event['tracker']} failed, and training goes on without it: {event['reason']}"
+
+
 def _stopped(event: Event) -> str:
     return f"stopped by signal {event['signal']} after step {event['step']}; all of it is saved"
 
@@ -223,6 +227,7 @@ _READERS: Mapping[str, Callable[[Event], Advance | str | None]] = {
     "resumed": _resumed,
     "rollback": _rollback,
     "stopped": _stopped,
+    "tracking_failed": _tracking_failed,
     "train_end": _train_end,
     "contestant_begin": _contestant_begin,
     "contestant_progress": _contestant_progress,

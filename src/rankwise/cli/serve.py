@@ -21,6 +21,10 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    slots: Annotated[int, typer.Option(min=1, max=1024, help="Answers that are written at once.")] = 48,
+    adapter_memory: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Memory of all loaded adapters; the longest unused give way.")
+    ] = 1024,
     key: Annotated[
         Literal["chat", "admin"] | None,
         typer.Option("--new-key", help="Make an API key, print it, and leave.", show_default=False),
@@ -34,7 +38,7 @@ def serve(
             screen.write(api.new_api_key(key) + "\n")
             return
         with screen.watching() as observer:
-            server = api.serve(model, host, port, observer)
+            server = api.serve(model, host, port, slots, adapter_memory << 20, observer)
         from rankwise.serve.server import log_to_standard_error
 
         screen.note(f"http://{host}:{port}/v1; Ctrl-C ends")

@@ -13,18 +13,20 @@ CONTESTANTS: Mapping[str, str] = {
 }
 METRICS: Mapping[str, str] = {
     "accuracy": "accuracy",
+    "micro_f1": "micro-F1",
     "macro_f1": "macro-F1",
     "exact_match": "exact match",
     "field_f1": "field F1",
     "rouge_l": "ROUGE-L",
     "bits_per_token": "bits/token",
     "bits_per_row": "bits/row",
+    "bits_per_label": "bits/label",
 }
 
 
 def bits_text(told: Mapping[str, Any]) -> str:
     """A held-out loss in the unit it is in."""
-    metric = next(name for name in ("bits_per_token", "bits_per_row") if name in told)
+    metric = next(name for name in ("bits_per_token", "bits_per_row", "bits_per_label") if name in told)
     return f"{told[metric]:.3f} {METRICS[metric]}"
 
 

@@ -77,13 +77,19 @@ def _ended(screen: Screen, number: int, run: str | None, told: str) -> typer.Exi
     return typer.Exit(128 + number)
 
 
+UNSTEPPED = ("chosen", "fitted")
+"""How a run ends whose method takes no steps: examples, or a linear head."""
+
+
 def show_trained(console: Console, trained: Trained) -> None:
     """What was done, how fast, and where the adapter lies."""
-    console.print(
-        f"{trained.steps} steps over {trained.rows} rows in {time_text(trained.seconds)}: "
-        f"{trained.rows_per_second:.1f} rows/s, {trained.tokens_per_second:.0f} tokens/s, "
-        f"at most {size_text(trained.peak_memory_bytes)} of memory."
-    )
+    took = f"{trained.rows} rows in {time_text(trained.seconds)}"
+    at_most = f"at most {size_text(trained.peak_memory_bytes)} of memory."
+    if trained.held_out["ended"] not in UNSTEPPED:
+        speed = f"{trained.rows_per_second:.1f} rows/s, {trained.tokens_per_second:.0f} tokens/s"
+        console.print(f"{trained.steps} steps over {took}: {speed}, {at_most}")
+    else:
+        console.print(f"{str(trained.held_out['ended']).capitalize()} by {took}; {at_most}")
     held_out = trained.held_out
     console.print(_learnt(held_out))
     if trained.prediction is not None:
@@ -103,6 +109,8 @@ def _learnt(held_out: Mapping[str, Any]) -> str:
         return f"The chosen answer is preferred in {held_out['held_out_accuracy']:.0%} of held-out rows."
     if "reward" in held_out:
         return f"Mean reward at the end of training: {held_out['reward']:.3f}."
+    if held_out["ended"] in UNSTEPPED:
+        return f"Held-out loss: {bits_text(held_out)}."
     return f"Best held-out loss: {bits_text(held_out)}, after step {held_out['step']}."
 
 

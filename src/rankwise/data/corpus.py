@@ -11,7 +11,7 @@ from rankwise.data.inspect import Inspection, inspect_rows
 from rankwise.data.read import Row, Shape, Table, read_table
 from rankwise.data.render import AssistantTurns, Rendered, Renderer, TooLong
 from rankwise.data.split import split_rows
-from rankwise.data.table import raise_data_errors
+from rankwise.data.table import LABELLED, raise_data_errors
 from rankwise.errors import DataError, Problem, raise_if_errors
 
 DEFAULT_HELD_OUT = 0.1
@@ -91,7 +91,7 @@ def default_instruction(labels: Sequence[str]) -> str:
 
 def asked(row: Row, instruction: str | None) -> Row:
     """The row with its prompt: text/label rows get the instruction before the text; others already hold theirs."""
-    if row.label is None:
+    if row.shape not in LABELLED:
         return row
     prompt = f"{instruction}\n{row.question}" if instruction else row.question
     return replace(row, messages=({"role": "user", "content": prompt}, *row.messages[1:]))
@@ -108,10 +108,10 @@ def build_corpus(request: CorpusRequest, renderer: Renderer, base_max_length: in
     limit, instruction = sides.limit, sides.instruction
     train, rendered_train = sides.train.rows, sides.train.rendered
     held_out, rendered_held = sides.held_out.rows, sides.held_out.rendered
-    if table.shape != "labels":
+    if table.shape not in LABELLED:
         instruction = _common_instruction(train)
     over, held_over = (*(row.where for row in sides.lost), *sides.train.over), sides.held_out.over
-    problems += [*sides.train.faults, *sides.held_out.faults, *_lost_labels(sides.lost, limit)]
+    problems += [*sides.train.faults, *sides.held_out.faults, *_lost_labels(sides.lost, sides.labels, limit)]
     problems += _over_limit("training", table.path, over, limit, request.too_long)
     problems += _over_limit("held-out", (held or table).path, held_over, limit, request.too_long)
     inspection = inspect_rows(
@@ -182,7 +182,7 @@ class _Sides:
     train: Fitted
     held_out: Fitted
     lost: list[Row]
-    """Training rows of labels of which not one row was short enough."""
+    """Training rows with a label of which not one row was short enough."""
 
 
 def _fit_sides(
@@ -209,8 +209,8 @@ def _fit_sides(
         if request.too_long != "drop" or left == labels or not left:
             return _Sides(labels, instruction, limit, fitted, fitted_held, lost)
         # Again without those labels: the prompt is shorter, and may let more rows of the others in.
-        lost += [row for row in train if row.label not in left]
-        train = [row for row in train if row.label in left]
+        lost += [row for row in train if not set(row.own_labels) <= set(left)]
+        train = [row for row in train if set(row.own_labels) <= set(left)]
         labels = left
 
 
@@ -236,7 +236,7 @@ def _read_both(request: CorpusRequest) -> tuple[Table, Table | None]:
 
 
 def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
-    return tuple(sorted({row.label for row in rows if row.label is not None}))
+    return tuple(sorted({label for row in rows for label in row.own_labels}))
 
 
 def _common_instruction(rows: Sequence[Row]) -> str | None:
@@ -325,14 +325,15 @@ def _over_limit(side: str, file: str, over: Sequence[str], limit: int, too_long:
     return [Problem("warning", "rows-over-limit", file, message)]
 
 
-def _lost_labels(lost: Sequence[Row], limit: int) -> list[Problem]:
+def _lost_labels(lost: Sequence[Row], labels: Sequence[str], limit: int) -> list[Problem]:
     return [
         Problem(
             "warning",
             "label-left-out",
-            next(row.where for row in lost if row.label == label),
+            next(row.where for row in lost if label in row.own_labels),
             f'label "{label}" is no answer of this adapter: all its training rows ({count}) are over {limit} tokens '
             "and were left out; raise data.max_length or choose data.too_long: truncate",
         )
-        for label, count in Counter(row.label for row in lost).items()
+        for label, count in Counter(label for row in lost for label in row.own_labels).items()
+        if label not in labels
     ]

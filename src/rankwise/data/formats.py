@@ -11,6 +11,7 @@ from typing import Any
 
 from rankwise.data.conversation import answer_text, check_turns, last_user_text, read_messages, read_tools
 from rankwise.data.json_records import Report
+from rankwise.data.label_lists import labels_text, read_labels, report_mixed, report_written_list
 from rankwise.data.table import Faults, Message, Record, Row, kind_of, quoted
 
 Fields = dict[str, Any]
@@ -61,6 +62,8 @@ def build_rows(records: Sequence[Record], faults: Faults, header: int | None = N
             extra.update(key for key in record.fields if key not in fit[0].keys)
             row = fit[0].build(record.fields, faults.where(record.line), report)
             rows += [row] if row else []
+    if chosen.build is _labels:
+        report_mixed(records, faults)
     faults.note("format-detected", f"{chosen.name} rows, by the keys {quoted(chosen.required)}")
     if extra:
         listed = ", ".join(f'"{key}" {count}' for key, count in extra.most_common(10))
@@ -141,6 +144,8 @@ def _labels(fields: Fields, where: str, report: Report) -> Row | None:
         report("empty-question", f'"text" is {"blank" if text else "empty"}; write it or drop the row')
         text = None
     label = fields["label"]
+    if isinstance(label, list):
+        return _label_list(text, label, where, report)
     if label is None:
         report("null-label", '"label" is null; write the label or drop the row')
     elif isinstance(label, int) and not isinstance(label, bool):
@@ -150,9 +155,18 @@ def _labels(fields: Fields, where: str, report: Report) -> Row | None:
         label = None
     else:
         label = _answer(fields, "label", report)
+        report_written_list(label, report)
     if text is None or label is None:
         return None
     return Row(where, (_turn("user", text), _turn("assistant", label)), question=text, answer=label, label=label)
+
+
+def _label_list(text: str | None, given: list[Any], where: str, report: Report) -> Row | None:
+    labels = read_labels(given, report)
+    if text is None or labels is None:
+        return None
+    answer = labels_text(labels)
+    return Row(where, (_turn("user", text), _turn("assistant", answer)), question=text, answer=answer, labels=labels)
 
 
 def _alpaca(fields: Fields, where: str, report: Report) -> Row | None:

@@ -58,12 +58,16 @@ def records_of(table: datasets.Dataset) -> list[Record]:
     import datasets
 
     names = {key: f for key, f in table.features.items() if isinstance(f, datasets.ClassLabel)}
+    lists = {key: f.feature for key, f in table.features.items() if isinstance(f, datasets.List)}
+    several = {key: f for key, f in lists.items() if isinstance(f, datasets.ClassLabel)}
     records: list[Record] = []
     for number, row in enumerate(table, 1):
         fields = tidy(dict(row))
         for key, feature in names.items():
             if isinstance(fields[key], int) and fields[key] >= 0:
                 fields[key] = feature.int2str(fields[key])
+        for key, feature in several.items():
+            fields[key] = [feature.int2str(number) for number in fields[key] or ()]
         records.append(Record(number, fields))
     return records
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rankwise.data.likeness import THRESHOLD, answer_key, near_rows, prompt_key, same_rows
-from rankwise.data.table import Row, Shape
+from rankwise.data.table import LABELLED, Row, Shape
 from rankwise.errors import Problem, Severity
 
 _IMBALANCE = 10
@@ -178,10 +178,11 @@ class _Found:
         if self.contradictions:
             severity: Severity = "note"  # of open answers several may be right
             text = f"questions with more than one answer, {len(self.contradictions)}: {_examples(self.contradictions)}"
-            if self._rows[0].label is not None:
+            if self._rows[0].shape in LABELLED:
                 severity = "warning"
+                kinds = "more than one label" if self._rows[0].labels is None else "more than one list of labels"
                 text = (
-                    f"texts with more than one label, {len(self.contradictions)}: {_examples(self.contradictions)}; "
+                    f"texts with {kinds}, {len(self.contradictions)}: {_examples(self.contradictions)}; "
                     "keep the right one"
                 )
             problems.append(Problem(severity, "contradictory-rows", self.contradictions[0][0], text))
@@ -217,8 +218,8 @@ class _Found:
 
 
 def _count_labels(train: Sequence[Row], held_out: Sequence[Row]) -> tuple[tuple[str, int, int], ...]:
-    in_train = Counter(row.label for row in train if row.label is not None)
-    in_held_out = Counter(row.label for row in held_out if row.label is not None)
+    in_train = Counter(label for row in train for label in row.own_labels)
+    in_held_out = Counter(label for row in held_out for label in row.own_labels)
     ordered = sorted(in_train | in_held_out, key=lambda label: (-in_train[label], -in_held_out[label], label))
     return tuple((label, in_train[label], in_held_out[label]) for label in ordered)
 
@@ -227,7 +228,13 @@ def _label_problems(
     labels: Sequence[tuple[str, int, int]], train: Sequence[Row], held_out: Sequence[Row]
 ) -> Iterable[Problem]:
     trained = [(label, count) for label, count, _ in labels if count]
-    if len(trained) == 1:
+    lists = any(row.labels is not None for row in train)
+    always = [label for label, count in trained if count == len(train)] if lists else []
+    if always:
+        listed = ", ".join(f'"{label}"' for label in always[:_SHOWN])
+        text = f"labels that every training row has, {len(always)}: {listed}; of these there is nothing to learn"
+        yield Problem("warning", "label-always", train[0].where, text)
+    if len(trained) == 1 and not lists:
         text = f'every training row has the label "{trained[0][0]}"; there is nothing to tell apart'
         yield Problem("warning", "single-label", train[0].where, text)
     elif trained and trained[0][1] > _IMBALANCE * trained[-1][1]:
@@ -236,7 +243,7 @@ def _label_problems(
             f'label "{most}" has {_rows(many)}, "{least}" {few}: judge by macro-F1, or add rows of the rare labels '
             f"(warned of over {_IMBALANCE} to 1)"
         )
-        where = next(row.where for row in train if row.label == least)
+        where = next(row.where for row in train if least in row.own_labels)
         yield Problem("warning", "label-imbalance", where, text)
     variants: dict[str, list[str]] = defaultdict(list)
     for label, _, _ in labels:
@@ -244,13 +251,13 @@ def _label_problems(
     for names in variants.values():
         if len(names) > 1:
             listed = ", ".join(f'"{name}"' for name in names)
-            where = next(row.where for row in [*train, *held_out] if row.label == names[1])
+            where = next(row.where for row in [*train, *held_out] if names[1] in row.own_labels)
             text = f"labels {listed} differ only in case or space; write them alike"
             yield Problem("warning", "label-variants", where, text)
     unseen = {label: count for label, trained_on, count in labels if not trained_on}
     if unseen and trained:
         listed = ", ".join(f'"{label}" ({_rows(count)})' for label, count in list(unseen.items())[:_SHOWN])
-        where = next(row.where for row in held_out if row.label in unseen)
+        where = next(row.where for row in held_out if unseen.keys() & set(row.own_labels))
         text = f"held-out labels that no training row has, {len(unseen)}: {listed}; they cannot be answered rightly"
         yield Problem("warning", "unseen-label", where, text)
     missing = [label for label, _, count in labels if not count]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rankwise.data.table import Row
+from rankwise.data.table import LABELLED, Row
 from rankwise.files import sha256_json
 
 THRESHOLD = 0.85
@@ -31,7 +31,7 @@ _WORD = re.compile(r"\w+")
 
 def question_key(row: Row) -> str:
     """What the row asks: its question, or all user turns of a conversation; runs of space count as one."""
-    if row.label is not None or row.instruction is not None:
+    if row.shape in LABELLED or row.instruction is not None:
         return " ".join(row.question.split())
     return " ".join(word for m in row.messages if m["role"] == "user" for word in m["content"].split())
 

@@ -55,8 +55,18 @@ class Rendered:
     """A supervised stop token ends every supervised answer."""
     label: str | None = None
     """What an encoder is to say of the text, which it does not write; None: the answer is among the tokens."""
+    labels: tuple[str, ...] | None = None
+    """Where it is to say any number of labels: these, as `label` lists them."""
+
+    def told_by(self, labels: Sequence[str]) -> bool:
+        """Whether a head over `labels` can say what is to be said; where nothing is asked of a head, True."""
+        own = self.labels if self.labels is not None else () if self.label is None else (self.label,)
+        return set(own) <= set(labels)
+
     rejected: tuple[int, ...] | None = None
     """Preference rows only: the tokens of the worse answer, stop token included, which continue `ids[:prompt]` too."""
+    encoded: bool = False
+    """An encoder reads `ids[:prompt]`, and a decoder, whose positions begin anew, writes the rest."""
 
     @property
     def num_supervised(self) -> int:
@@ -64,7 +74,10 @@ class Rendered:
 
     @property
     def length(self) -> int:
-        """Tokens of the row; of a preference with the longer of its two answers."""
+        """Positions that the row takes; of a preference with the longer of its two answers, of an encoder-decoder those
+        of its longer side."""
+        if self.encoded:
+            return max(self.prompt, len(self.ids) - self.prompt)
         return max(len(self.ids), self.prompt + len(self.rejected or ()))
 
 
@@ -115,6 +128,8 @@ class Renderer:
         self.folder = folder
         self.takes_prompt = True
         """Whether a text/label row is asked under an instruction."""
+        self.encodes = False
+        """Whether a prompt is read by an encoder, so that it takes none of the answer's positions."""
         config = _read(folder / "tokenizer_config.json")
         self._special = {
             name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -20,7 +20,8 @@ Group = list[int]
 def split_rows(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
     """Hold out `fraction` of the rows (at least one): (train, held out), both in the order of `rows`.
 
-    Rows that ask the same stay together. Each label gives its share, and keeps at least one question for training.
+    Rows that ask the same stay together. Each label gives its share, and keeps at least one question for training; a
+    row with several labels counts for the one that the fewest rows have.
     Which rows are chosen depends on the seed and on what they ask, not on their order or on Python's version.
     Raises DataError when fewer than two different questions are there.
     """
@@ -47,12 +48,14 @@ def split_rows(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Ro
 
 def _strata(rows: Sequence[Row], seed: int) -> dict[str, list[Group]]:
     """Label -> its groups in the seed's order. A group whose rows disagree counts for its first row's label."""
+    times = Counter(label for row in rows for label in row.own_labels)
     asked: dict[str, Group] = defaultdict(list)
     for number, row in enumerate(rows):
         asked[question_key(row)].append(number)
     strata: dict[str, list[Group]] = defaultdict(list)
     for key in sorted(asked, key=lambda key: _order(seed, key)):
-        strata[rows[asked[key][0]].label or ""].append(asked[key])
+        own = rows[asked[key][0]].own_labels
+        strata[min(own, key=lambda label: (times[label], label), default="")].append(asked[key])
     return strata
 
 

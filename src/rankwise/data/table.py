@@ -12,7 +12,9 @@ from rankwise.errors import DataError, Problem
 Message = dict[str, Any]
 """`{"role": "system" | "user" | "assistant" | "tool", "content": str}`, perhaps with `tool_calls`."""
 
-Shape = Literal["labels", "instruction", "prompt_completion", "messages", "preferences"]
+Shape = Literal["labels", "label_lists", "instruction", "prompt_completion", "messages", "preferences"]
+LABELLED: tuple[Shape, ...] = ("labels", "label_lists")
+"""Shapes of text/label rows."""
 
 MAX_LISTED = 50
 """Errors listed for one file; the rest are counted."""
@@ -33,7 +35,8 @@ class Row:
     question: str
     """Label rows: the text. Alpaca rows: the input, else the instruction. Others: the last user turn."""
     answer: str
-    """Text of the last assistant turn; its tool calls as JSON when it has no text."""
+    """Text of the last assistant turn; its tool calls as JSON when it has no text. Rows with a list of labels: the list
+    as JSON, sorted."""
     label: str | None = None
     instruction: str | None = None
     """Alpaca rows only."""
@@ -42,11 +45,22 @@ class Row:
     """Prompt/completion rows only: index in `messages` of the first that belongs to the completion."""
     rejected: str | None = None
     """Preference rows only: the answer that is worse than `answer`, to the same prompt."""
+    labels: tuple[str, ...] | None = None
+    """Of rows whose label is a list: those the text has, sorted, perhaps none."""
+
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        """All labels the text has: one, or those of its list; none of rows with open answers."""
+        if self.labels is not None:
+            return self.labels
+        return () if self.label is None else (self.label,)
 
     @property
     def shape(self) -> Shape:
         if self.label is not None:
             return "labels"
+        if self.labels is not None:
+            return "label_lists"
         if self.rejected is not None:
             return "preferences"
         if self.instruction is not None:

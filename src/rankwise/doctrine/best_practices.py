@@ -57,13 +57,15 @@ def alpha_far_over_the_rank(situation: Situation) -> str | None:
 
 @BEST_PRACTICES.rule("training.learning_rate", f"{_FOR_SFT} 2", document=_CORRECTED)
 def learning_rate(situation: Situation) -> Advice:
+    if situation.trains_every_weight:
+        return Advice(FULL_RATE, "full fine-tuning's, of which adapters take ten times")
     return Advice(RATE, "adapters are small and take ten times full fine-tuning's 2e-5")
 
 
 @BEST_PRACTICES.objection("training.learning_rate", "Core Principles 2")
 def rate_of_full_fine_tuning(situation: Situation) -> str | None:
     rate = situation.known("training.learning_rate")
-    if rate is None or rate >= NEARER_FULL:
+    if situation.trains_every_weight or rate is None or rate >= NEARER_FULL:
         return None
     return f"{rate:.3g} is a rate for full fine-tuning ({FULL_RATE:g}); LoRA takes ten times that, {RATE:g} or more"
 

@@ -129,7 +129,9 @@ def lora_alpha(situation: Situation) -> Advice:
 
 
 @HONEST_CHOICE.rule("training.learning_rate", f"{_FOR_SFT} 2")
-def learning_rate(situation: Situation) -> Advice:
+def learning_rate(situation: Situation) -> Advice | None:
+    if situation.trains_every_weight:
+        return None  # it is a rate of adapters
     return Advice(2e-4, "adapters are small and bear a higher rate, which converges faster")
 
 

@@ -16,17 +16,22 @@ from rankwise.doctrine.rule import Advice, Doctrine, Situation
 REFERENCE_RATE = 5e-4
 """10 x 5e-5: the LoRA rate at hidden size 2000 of the fit over 14 models (tinker-cookbook, get_lr)."""
 REFERENCE_HIDDEN = 2000
+FULL_SHARE = 0.1
+"""Full fine-tuning's best rate of LoRA's, at every size and rank ("LoRA Without Regret"); the same in the fit above."""
 HIDDEN_POWER = 0.781
 """The same fit's power for Llama-like models."""
 REFERENCE_RANK = 32
 """Rank at which that fit was made, and to which our readings above lead with the square root below."""
 REFERENCE_SCALE = 2.0
-ENCODER_SHARE = 0.4
-"""Of the rate that is fitted to causal models, on an encoder under a fresh head. docs/log.md."""
 """alpha / r of our readings. Elsewhere the rate is multiplied by 2 / (alpha / r): with Adam the product's first steps
 grow as (alpha / r) x rate, since B starts at zero and moves by the rate while A hardly does. "LoRA Without Regret"
 (Parametrization) states that alpha and B's rate are interchangeable so; that it holds for one rate of A and B is our
 assumption, and not measured."""
+ENCODER_SHARE = 0.4
+"""Of the rate that is fitted to causal models, on an encoder under a fresh head. docs/log.md."""
+FROM_THE_BASE = ("pissa", "olora")
+"""Starts by which A and B are as large as the base's weights, and not nothing. PiSSA's own runs are at 2e-5, a rate
+usual for full fine-tuning (Meng et al. 2024)."""
 FAR_SCALE = 4.0
 """Times REFERENCE_SCALE, up or down, from which that correction is warned about; a convention of ours."""
 SMALL_BASE = 1_000_000_000
@@ -66,19 +71,24 @@ def r_for_capacity(situation: Situation) -> Advice | None:
     if per_rank is None:
         return None
     classes = situation.labels if situation.task == "seq_cls" else 0
-    needed = HEADROOM * answer_bits(situation.supervised_tokens, classes)
+    needed = HEADROOM * answer_bits(situation.supervised_tokens, classes, situation.multi_label)
     enough = next((rank for rank in RANKS if rank * per_rank * BITS_PER_PARAMETER >= needed), RANKS[-1])
     if enough <= usual:
         return None
-    if classes:
+    if classes and situation.multi_label:
+        what = f"{situation.supervised_tokens:,} answers of {classes} labels need up to a bit for each label"
+    elif classes:
         what = f"{situation.supervised_tokens:,} answers of {classes} labels need up to {log2(classes):.1f} bits each"
     else:
         what = f"the answers' {situation.supervised_tokens:,} tokens need about a bit each"
     return Advice(enough, f"{what}, and rank {usual} holds less than {HEADROOM} times that")
 
 
-def answer_bits(supervised_tokens: int, classes: int) -> float:
-    """What the answers hold, estimated: a bit a token; of a classifier, a label's share of its `classes`."""
+def answer_bits(supervised_tokens: int, classes: int, multi_label: bool = False) -> float:
+    """What the answers hold, estimated: a bit a token; of a classifier, a label's share of its `classes`, or where an
+    answer may be any set of them, a bit for each."""
+    if multi_label:
+        return supervised_tokens * classes
     return supervised_tokens * (log2(classes) if classes else BITS_PER_TOKEN)
 
 
@@ -110,6 +120,10 @@ def lora_dropout(situation: Situation) -> Advice:
 
 @RANKWISE.rule("training.learning_rate", f"corrections from {_READINGS}", "measured", document=_FIT)
 def learning_rate(situation: Situation) -> Advice:
+    if situation.trains_every_weight:
+        formula = f"{FULL_SHARE:g} x {REFERENCE_RATE:g} x ({REFERENCE_HIDDEN} / {situation.hidden_size})^{HIDDEN_POWER}"
+        why = f"a tenth of LoRA's, as {_REGRET} found full fine-tuning's best rate to be at every size"
+        return Advice(_full_rate(situation.hidden_size), f"{formula}: {why}")
     r, scale = situation.number("lora.r"), _scale(situation)
     formula = (
         f"{REFERENCE_RATE:g} x ({REFERENCE_HIDDEN} / {situation.hidden_size})^{HIDDEN_POWER}"
@@ -120,6 +134,14 @@ def learning_rate(situation: Situation) -> Advice:
         formula += f" x {REFERENCE_SCALE:g} / {scale:.3g}"
         why += f"; the last factor, because alpha scales the update by {scale:.3g} and not by {REFERENCE_SCALE:g}"
     rate = _fitted_rate(situation.hidden_size, r, scale)
+    start = situation.settled.get("lora.init_lora_weights")
+    if start in FROM_THE_BASE:
+        rate = float(f"{FULL_SHARE * rate:.2g}")
+        formula += f" x {FULL_SHARE:g}"
+        why += (
+            f"; {start} trains parts of the base's own weights, so the last factor is full fine-tuning's "
+            "(smollm2-135m, 1,200 rows of financial_phrasebank: at LoRA's rate it came to say one label; one seed)"
+        )
     if situation.kind == "encoder":
         rate = float(f"{ENCODER_SHARE * rate:.2g}")
         formula += f" x {ENCODER_SHARE:g}"
@@ -146,16 +168,23 @@ def _fitted_rate(hidden_size: int, r: float, scale: float) -> float:
     return float(f"{rate * REFERENCE_SCALE / scale:.2g}")
 
 
+def _full_rate(hidden_size: int) -> float:
+    """To two digits."""
+    return float(f"{FULL_SHARE * REFERENCE_RATE * (REFERENCE_HIDDEN / hidden_size) ** HIDDEN_POWER:.2g}")
+
+
 @RANKWISE.objection("training.learning_rate", _READINGS, "measured")
 def rate_far_above_the_fit(situation: Situation) -> str | None:
     """Twice the best rate was worse on our readings (0.305 at 4e-3); ten times it was never tried."""
     rate, r = situation.known("training.learning_rate"), situation.known("lora.r")
     if rate is None or r is None:
         return None
-    fitted = _fitted_rate(situation.hidden_size, r, _scale(situation))
+    whole = situation.trains_every_weight
+    fitted = _full_rate(situation.hidden_size) if whole else _fitted_rate(situation.hidden_size, r, _scale(situation))
     if rate <= 10 * fitted:
         return None
-    return f"it is {rate / fitted:,.0f} times the rate that fits this base and rank, {fitted:g}; training may diverge"
+    what = "this base, trained whole" if whole else "this base and rank"
+    return f"it is {rate / fitted:,.0f} times the rate that fits {what}, {fitted:g}; training may diverge"
 
 
 @RANKWISE.objection("lora.lora_alpha", "", "conventional")
@@ -184,6 +213,8 @@ def lr_scheduler_type(situation: Situation) -> Advice:
 
 @RANKWISE.rule("training.warmup_ratio", "", "conventional")
 def warmup_ratio(situation: Situation) -> Advice:
+    if situation.trains_every_weight:
+        return Advice(0.05, "AdamW's moments are still rough in the first steps: a short warm-up")
     return Advice(0.05, "B starts at zero and the rate is high: a short warm-up")
 
 
@@ -199,4 +230,6 @@ def num_train_epochs(situation: Situation) -> Advice:
 
 @RANKWISE.rule("training.per_device_train_batch_size", "Batch Size Effects", "measured", document=_REGRET)
 def per_device_train_batch_size(situation: Situation) -> Advice:
+    if situation.trains_every_weight:
+        return Advice(16, "as for LoRA, so that the two compare; full fine-tuning bears larger batches better")
     return Advice(16, "LoRA loses ground at large batches; 16 to 64 is the advice")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Literal
 
-Value = str | int | float | bool | None | list[str] | list[int] | dict[str, int] | dict[str, float]
+Value = str | int | float | bool | None | list[str] | list[int] | list[float] | dict[str, int] | dict[str, float]
 Kind = Literal["measured", "stated", "conventional"]
 """On what a rule rests: a measurement of its source, the source's word, or custom."""
 
@@ -61,6 +61,8 @@ class Situation:
     """Experts a token passes through."""
     labels: int = 0
     """Different labels of text/label rows; 0: open answers."""
+    multi_label: bool = False
+    """An answer is any set of these labels."""
     task: str = "causal_lm"
     objective: str = "sft"
     goal: Literal["adapt", "new_ability"] = "adapt"
@@ -81,6 +83,11 @@ class Situation:
         """A settled number, or None where nothing or no number is settled."""
         value = self.settled.get(key)
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def trains_every_weight(self) -> bool:
+        """Full fine-tuning: what is true of adapters alone is not said."""
+        return self.settled.get("method") == "full"
 
     @property
     def step_rows(self) -> int | None:

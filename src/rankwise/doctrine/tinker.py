@@ -47,10 +47,11 @@ def learning_rate(situation: Situation) -> Advice | None:
     power = next((p for family, p in HIDDEN_POWERS.items() if situation.model_type.startswith(family)), None)
     if power is None:
         return None
-    rate = LORA_RATIO * FULL_RATE * (REFERENCE_HIDDEN / situation.hidden_size) ** power
+    ratio = 1 if situation.trains_every_weight else LORA_RATIO
+    rate = ratio * FULL_RATE * (REFERENCE_HIDDEN / situation.hidden_size) ** power
     return Advice(
         float(f"{rate:.3g}"),
-        f"{FULL_RATE:g} x {LORA_RATIO} x ({REFERENCE_HIDDEN} / {situation.hidden_size})^{power}, whatever the rank, "
+        f"{FULL_RATE:g} x {ratio} x ({REFERENCE_HIDDEN} / {situation.hidden_size})^{power}, whatever the rank, "
         "batch and number of steps",
     )
 

@@ -47,7 +47,9 @@ def use_rslora(situation: Situation) -> Advice:
 
 
 @UNSLOTH_DEFAULTS.rule("training.learning_rate", _TRAINING, "conventional")
-def learning_rate(situation: Situation) -> Advice:
+def learning_rate(situation: Situation) -> Advice | None:
+    if situation.trains_every_weight:
+        return None  # it is a rate of adapters
     return Advice(2e-4, "its default")
 
 

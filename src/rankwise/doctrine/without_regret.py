@@ -107,25 +107,28 @@ WITHOUT_REGRET.lesson(
     "training.learning_rate", "Learning rate, short runs", when=f"under {SHORT_STEPS} steps", document=_POST
 )
 def learning_rate_of_a_short_run(situation: Situation) -> Advice | None:
-    if situation.steps is None or situation.steps >= SHORT_STEPS:
+    if situation.trains_every_weight or situation.steps is None or situation.steps >= SHORT_STEPS:
         return None
     return _rate(situation, SHORT_RATIO, f"; a run under about {SHORT_STEPS} steps wants more than tenfold")
 
 
 @WITHOUT_REGRET.rule("training.learning_rate", "Learning Rate", "measured")
 def learning_rate(situation: Situation) -> Advice:
+    if situation.trains_every_weight:
+        return _rate(situation, 1, ", full fine-tuning's, of which LoRA takes ten times")
     return _rate(situation, LORA_RATIO, ", ten times full fine-tuning's at any size, rank and objective")
 
 
 def _rate(situation: Situation, ratio: int, why: str) -> Advice:
-    formula = f"{ratio} x (2000 / {situation.hidden_size}) x 1e-4"
+    formula = ("" if ratio == 1 else f"{ratio} x ") + f"(2000 / {situation.hidden_size}) x 1e-4"
     return Advice(float(f"{ratio * full_rate(situation.hidden_size):.3g}"), formula + why)
 
 
 @WITHOUT_REGRET.objection("training.learning_rate", "Common Pitfalls 2", "measured")
 def rate_of_full_fine_tuning(situation: Situation) -> str | None:
+    """Where the rate is nearer to full's than to LoRA's, counted in factors."""
     rate, full = situation.known("training.learning_rate"), full_rate(situation.hidden_size)
-    if rate is None or rate >= full * LORA_RATIO**0.5:  # nearer to full's rate than to LoRA's, counted in factors
+    if situation.trains_every_weight or rate is None or rate >= full * LORA_RATIO**0.5:
         return None
     return (
         f"{rate:.3g} is near full fine-tuning's rate for this size ({full:.3g}), so loss will hardly fall; LoRA takes "
@@ -184,13 +187,15 @@ WITHOUT_REGRET.lesson(
 
 @WITHOUT_REGRET.rule("training.per_device_train_batch_size", "Batch Size Effects", "measured")
 def per_device_train_batch_size(situation: Situation) -> Advice:
+    if situation.trains_every_weight:
+        return Advice(BATCH, "as for LoRA; full fine-tuning bears larger batches")
     return Advice(BATCH, f"LoRA loses to full fine-tuning at large batches, whatever the rank; {BATCH} of 16-64")
 
 
 @WITHOUT_REGRET.objection("training.per_device_train_batch_size", "Batch Size Effects", "measured")
 def large_batch(situation: Situation) -> str | None:
     rows = situation.step_rows
-    if rows is None or rows <= LARGEST_BATCH:
+    if situation.trains_every_weight or rows is None or rows <= LARGEST_BATCH:
         return None
     return (
         f"{rows} rows a step: at large batches LoRA falls behind full fine-tuning and no rank makes up for it; keep to "

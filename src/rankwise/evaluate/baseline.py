@@ -6,13 +6,14 @@ An adapter that does not beat them is not worth its training.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
 from sklearn.svm import LinearSVC  # type: ignore[import-untyped]
 
+from rankwise.data.label_lists import labels_text
 from rankwise.evaluate.score import Answer
 
 _CELLS_AT_ONCE = 1 << 24
@@ -34,6 +35,31 @@ def label_baseline(
     vectorizer, train = vectors
     classifier = LinearSVC(random_state=0, max_iter=10_000).fit(train, list(train_labels))
     return [Answer(str(label)) for label in classifier.predict(vectorizer.transform(questions))]
+
+
+def label_set_baseline(
+    train_questions: Sequence[str], train_sets: Sequence[Collection[str]], questions: Sequence[str]
+) -> list[Answer]:
+    """Sets of labels, as JSON lists, of the same linear model one-vs-rest: for each label an SVM that says whether a
+    row has it. A label that every train row has is given to every row.
+
+    If no train row has a word, the answer is the most frequent set.
+    """
+    sets = [labels_text(list(labels)) for labels in train_sets]
+    _check(train_questions, sets)
+    vectors = _fit(train_questions)
+    if not questions or vectors is None:
+        return [Answer(_most_frequent(sets))] * len(questions)
+    vectorizer, train = vectors
+    asked = vectorizer.transform(questions)
+    said: list[list[str]] = [[] for _ in questions]
+    for label in sorted({label for labels in train_sets for label in labels}):
+        there = [label in labels for labels in train_sets]
+        always = [True] * len(questions)
+        found = always if all(there) else LinearSVC(random_state=0, max_iter=10_000).fit(train, there).predict(asked)
+        for labels, has in zip(said, found, strict=True):
+            labels += [label] if has else []
+    return [Answer(labels_text(labels)) for labels in said]
 
 
 def nearest_answer(

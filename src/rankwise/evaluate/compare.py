@@ -23,6 +23,7 @@ _DRAWS_AT_ONCE = 1 << 22
 _NAMES = {"base": "the base", "few_shot": "the few-shot base", "baseline": "the cheap baseline"}
 METRICS = {
     "accuracy": "accuracy",
+    "micro_f1": "micro-F1",
     "macro_f1": "macro-F1",
     "exact_match": "exact match",
     "field_f1": "field F1",

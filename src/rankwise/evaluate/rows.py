@@ -9,9 +9,10 @@ from rankwise.data.corpus import asked, fit_rows
 from rankwise.data.read import is_hub_id, read_table
 from rankwise.data.render import Renderer
 from rankwise.data.split import split_rows
-from rankwise.data.table import Row, Table
+from rankwise.data.table import LABELLED, Row, Table
 from rankwise.errors import DataError, Problem, raise_if_errors
 from rankwise.facts import AdapterRecord
+from rankwise.facts.classifier import MULTI
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ def evaluation_rows(record: AdapterRecord, data: Path | None) -> EvaluationRows:
         held_out, name = _given_rows(record, data), str(data)
     elif known.held_out is not None:
         held_out, name = _held_out_file(record, known.held_out), known.held_out
+    elif not known.train:
+        raise DataError("another tool trained this adapter, and held out nothing that is known; give rows with --data")
     elif train is None:
         raise DataError(f"the run held out a part of its training file, and {no_train}; give rows with --data")
     elif known.fraction is None:
@@ -70,7 +73,7 @@ def as_trained(found: EvaluationRows, record: AdapterRecord, renderer: Renderer)
     train = found.train
     if train is not None:
         # A label of which every training row was left out is none of the adapter's.
-        train = fit([row for row in train if row.label is None or row.label in record.task.labels])
+        train = fit([row for row in train if set(row.own_labels) <= set(record.task.labels)])
     return replace(found, held_out=found.held_out if found.given else fit(found.held_out), train=train)
 
 
@@ -78,14 +81,16 @@ def _given_rows(record: AdapterRecord, data: Path) -> list[Row]:
     """The rows of `data`, which must ask what the adapter was trained for."""
     table = read_table(data)
     labels = record.task.labels
-    if (table.shape == "labels") != bool(labels):
+    shape = "open" if not labels else "label_lists" if record.task.problem_type == MULTI else "labels"
+    if (table.shape if table.shape in LABELLED else "open") != shape:
         trained = f"text/label rows ({len(labels)} labels)" if labels else "rows with open answers"
+        trained += ", each with a list of them" if shape == "label_lists" else ""
         message = f"these are {table.shape} rows, and the adapter was trained on {trained}; both must be of one kind"
         raise DataError(problems=[Problem("error", "rows-of-another-kind", table.path, message)])
     first: dict[str, str] = {}
     for row in table.rows:
-        if row.label is not None and row.label not in labels:
-            first.setdefault(row.label, row.where)
+        for label in set(row.own_labels).difference(labels):
+            first.setdefault(label, row.where)
     unknown = [
         Problem("error", "unknown-label", where, f'"{label}" is no label of the adapter ({", ".join(labels)})')
         for label, where in first.items()
@@ -97,6 +102,8 @@ def _given_rows(record: AdapterRecord, data: Path) -> list[Row]:
 
 def _train_rows(record: AdapterRecord) -> tuple[list[Row] | None, str]:
     path = record.data.train
+    if not path:
+        return None, "another tool trained the adapter, on rows that are not known"
     if not is_hub_id(path) and not Path(path).is_file():
         return None, f"{path} is not there any more"
     table = _unchanged(path, record.data.train_sha256)

@@ -51,6 +51,8 @@ class Tally:
     """(resamples, columns) sums -> (resamples,) values of the metric."""
     yes_or_no: bool = False
     """Every row is right or wrong, 1 or 0 in the only column before the row count."""
+    label: str | None = None
+    """Of one label of several that a row may have; None: of all."""
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
@@ -120,13 +122,18 @@ def open_tallies(references: Sequence[str], answers: Sequence[Answer]) -> tuple[
 
     Fields and ROUGE-L of a truncated answer count as far as it got.
     """
-    correct = [outcome == "correct" for outcome in outcomes(references, answers)]
-    tallies = [_mean_tally("exact_match", correct, yes_or_no=True)]
+    tallies = [exact_tally(references, answers)]
     if have_fields(references):
         counts = [field_counts(reference, _said(answer)) for reference, answer in _paired(references, answers)]
-        tallies.append(Tally("field_f1", csr_array(np.array(counts, dtype=np.float64)), _micro_f1))
+        tallies.append(Tally("field_f1", csr_array(np.array(counts, dtype=np.float64)), micro_f1))
     tallies.append(_mean_tally("rouge_l", rouge_l(references, answers)))
     return tuple(tallies)
+
+
+def exact_tally(references: Sequence[str], answers: Sequence[Answer]) -> Tally:
+    """`exact_match`, the share of correct rows."""
+    correct = [outcome == "correct" for outcome in outcomes(references, answers)]
+    return _mean_tally("exact_match", correct, yes_or_no=True)
 
 
 def rouge_l(references: Sequence[str], answers: Sequence[Answer]) -> list[float]:
@@ -186,7 +193,7 @@ def _mean_tally(metric: str, values: Sequence[float], *, yes_or_no: bool = False
 
 
 def _macro_f1_tally(references: Sequence[str], given: Sequence[str | None]) -> Tally:
-    """Columns: a block of labels for hits, one for references, one for answers."""
+    """Columns as `macro_f1` has them."""
     labels = sorted({*references, *(label for label in given if label is not None)})
     column = {label: index for index, label in enumerate(labels)}
     cells: list[tuple[int, int]] = []
@@ -198,18 +205,21 @@ def _macro_f1_tally(references: Sequence[str], given: Sequence[str | None]) -> T
             cells.append((row, column[reference]))
     rows, columns = np.array(cells).T
     shape = (len(references), 3 * len(labels))
-    return Tally("macro_f1", csr_array((np.ones(len(cells)), (rows, columns)), shape=shape), _macro_f1)
+    return Tally("macro_f1", csr_array((np.ones(len(cells)), (rows, columns)), shape=shape), macro_f1)
 
 
-def _macro_f1(sums: Floats) -> Floats:
+def macro_f1(sums: Floats) -> Floats:
+    """Mean F1 of labels. Columns: a block of labels for hits, one for references, one for answers."""
     hits, referred, answered = np.moveaxis(sums.reshape(len(sums), 3, -1), 1, 0)
     # A label that a resample holds in neither references nor answers has no F1 there.
     present = referred + answered > 0
     f1 = 2 * hits / np.where(present, referred + answered, 1)
-    return np.asarray(f1.sum(axis=1) / present.sum(axis=1), dtype=np.float64)
+    labels = present.sum(axis=1)
+    return np.where(labels > 0, f1.sum(axis=1) / np.maximum(labels, 1), 1.0)
 
 
-def _micro_f1(sums: Floats) -> Floats:
+def micro_f1(sums: Floats) -> Floats:
+    """Columns: hits, what was said too much, what was missed."""
     hits, extra, missed = sums.T
     total = 2 * hits + extra + missed
     # Nothing to find and nothing claimed is a full score.

@@ -8,13 +8,14 @@ from statistics import mean
 
 import torch
 
-from rankwise.data.render import AssistantTurns, Rendered, Renderer
+from rankwise.data.render import AssistantTurns, Renderer
 from rankwise.data.table import Message, Row
 from rankwise.errors import DataError, Problem
 from rankwise.evaluate.fields import have_fields
+from rankwise.evaluate.label_sets import set_tallies
 from rankwise.evaluate.score import Answer, Tally, label_tallies, open_tallies
 from rankwise.facts import TaskRecord
-from rankwise.model.generate import generate, score_labels
+from rankwise.model.writers import generate, score_labels
 
 CHAT_TOKENS = 512
 """Most tokens of a generated answer in a conversation."""
@@ -31,16 +32,29 @@ class Task:
     """Of open answers: `fields`, `text`, or `auto`, by what the references look like."""
     classifies: bool = False
     """A head that was trained with the adapter gives the labels; nothing is written."""
+    multi_label: bool = False
+    """An answer is any number of the labels, as a JSON list."""
 
     @property
     def kind(self) -> str:
         return "labels" if self.labels else "open"
 
+    @property
+    def bits(self) -> str:
+        """The name of its loss in bits."""
+        if not self.classifies:
+            return "bits_per_token"
+        return "bits_per_label" if self.multi_label else "bits_per_row"
+
     def tallies(self, references: Sequence[str], answers: Sequence[Answer]) -> tuple[Tally, ...]:
+        if self.multi_label:
+            return set_tallies(self.labels, references, answers)
         return label_tallies(references, answers) if self.labels else open_tallies(references, answers)
 
     def metric(self, references: Sequence[str]) -> str:
         """The one metric that contestants are compared by."""
+        if self.multi_label:
+            return "micro_f1"
         if self.labels:
             return "accuracy"
         if self.scorer != "text" and have_fields(references):
@@ -54,14 +68,6 @@ def answer_tokens(renderer: Renderer, row: Row, labels: Sequence[str]) -> list[t
     """Each label as the model would answer `row` with it: its tokens, stop token included."""
     rendered = [renderer.render(_answered(row, label), "last") for label in labels]
     return [shown.ids[shown.prompt :] for shown in rendered]
-
-
-def with_examples(renderer: Renderer, row: Row, examples: Sequence[Row]) -> Rendered:
-    """The row after worked examples, shown as earlier turns of the same conversation."""
-    system: list[Message] = [m for m in row.messages if m["role"] == "system"]
-    rest = [m for m in row.messages if m["role"] != "system"]
-    shown = [m for example in examples for m in example.messages if m["role"] != "system"]
-    return renderer.render(replace(row, messages=(*system, *shown, *rest), completion_start=None), "last")
 
 
 def _answered(row: Row, label: str) -> Row:
@@ -84,9 +90,9 @@ def ask(model: torch.nn.Module, renderer: Renderer, task: TaskRecord, text: str,
     row = chat_row(task, text)
     prompt = renderer.prompt(row.messages[:-1], row.tools)
     tokens = answer_tokens(renderer, row, task.labels)
-    room = max_length - len(prompt)
+    room = max_length - (0 if renderer.encodes else len(prompt))
     needed = max(map(len, tokens), default=1)
-    if room < needed:
+    if room < needed or len(prompt) > max_length:
         message = f"{len(prompt)} tokens and {needed} for the answer, over the {max_length} the base takes; shorten it"
         raise DataError(problems=[Problem("error", "prompt-too-long", "", message)])
     if task.labels:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from rankwise.errors import Problem, RecipeError
 from rankwise.evaluate.compare import METRICS
 from rankwise.events import Observer, ignore
+from rankwise.experiment.bench import Bench, Run
 from rankwise.experiment.cells import Group
-from rankwise.experiment.design import DEFAULT_SEEDS, Bench, Design, design
-from rankwise.experiment.html import html
-from rankwise.experiment.report import Report, csv_text, edge_remarks, make_lines, markdown
-from rankwise.experiment.results import Results, begin
-from rankwise.experiment.rows import LabRows, draw_rows
+from rankwise.experiment.design import DEFAULT_SEEDS, Design, design, rates
+from rankwise.experiment.report import Report, edge_remarks, make_lines
+from rankwise.experiment.results import Results
+from rankwise.experiment.rows import LabRows
 from rankwise.experiment.run import Laboratory, best_rate, task_of
-from rankwise.facts import identify_base, read_machine
-from rankwise.facts.lock import owned
-from rankwise.files import sha256_json, write_text
-from rankwise.measure import measure_speed
-from rankwise.plan import prepare
+from rankwise.experiment.session import DEFAULT_BUDGET, Session, open_bench, session, write_reports
 from rankwise.recipe import Asked
-
-DEFAULT_BUDGET = 40 * 60.0
-"""Seconds."""
 
 
 def ablate(
@@ -43,59 +34,19 @@ def ablate(
     runs; None: no limit. The same call again goes on where an earlier one was stopped. Raises RecipeError, DataError,
     PlanError as planning does, RunError if `output` holds another experiment, and Interrupted after a signal.
     """
-    if asked.recipe.adapter is not None:
-        message = "an ablation compares fresh adapters, which differ in rank and layers; leave adapter out"
-        raise RecipeError(problems=[Problem("error", "experiment-continues", asked.where("adapter"), message)])
-    if asked.recipe.objective != "sft":
-        message = f"an ablation trains on the rows' answers (objective: sft), not for {asked.recipe.objective}"
-        raise RecipeError(problems=[Problem("error", "experiment-objective", asked.where("objective"), message)])
-    prepared = prepare(asked, observer, to_train=True)
-    bench = Bench(asked, prepared, read_machine(), measure_speed(prepared, observer))
-    request = _request(bench, groups, seeds, rows, budget)
-    name = asked.recipe.domain or Path(prepared.corpus.request.train).stem
-    folder = output or Path("experiments") / f"ablation-{name}-{sha256_json(request)[:8]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder):
-        made = begin(folder, request, lambda: design(bench, groups, seeds, rows, budget))
-        bench.share_training(made.cells[0])
-        drawn = draw_rows(prepared, made.size.rows, made.size.held_out, bench.seed)
-        results = Results(folder)
-        try:
-            report = _run(bench, made, drawn, results, budget, observer)
-        finally:
-            results.close()
-        write_text(folder / "report.md", markdown(report))
-        write_text(folder / "report.csv", csv_text(report))
-        write_text(folder / "report.html", html(report))
-    return report, folder
+    bench = open_bench(asked, "an ablation", observer, own_plan=False)
+    options = {"groups": list(groups), "seeds": seeds, "rows": rows}
+    with session(
+        "ablation", bench, options, lambda: design(bench, groups, seeds, rows, budget), output, budget, observer
+    ) as at_work:
+        report = _run(at_work)
+        write_reports(at_work.folder, report.document(), report.plain())
+    return report, at_work.folder
 
 
-def _request(
-    bench: Bench, groups: Sequence[Group], seeds: int, rows: int | None, budget: float | None
-) -> dict[str, Any]:
-    """All that an experiment follows from."""
-    asked, corpus = bench.asked, bench.prepared.corpus
-    overrides = [place for place in dict.fromkeys(asked.lines.values()) if place.startswith("--set ")]
-    return {
-        "kind": "ablation",
-        "recipe": asked.text,
-        "overrides": overrides,
-        "groups": list(groups),
-        "seeds": seeds,
-        "rows": rows,
-        "budget": budget,
-        "training rows": corpus.train_sha256,
-        "held-out rows": corpus.held_out_sha256,
-        "base": identify_base(bench.prepared.path).as_json(),
-    }
-
-
-def _run(
-    bench: Bench, made: Design, drawn: LabRows, results: Results, budget: float | None, observer: Observer
-) -> Report:
-    told = {"runs": made.runs, "seconds": made.seconds, "disk_bytes": made.disk_bytes, "gave_up": list(made.gave_up)}
-    observer({"event": "experiment_plan", "time": time.time(), **told})
-    left_out = Laboratory(bench, made, drawn, results, budget, observer).run()
+def _run(at_work: Session) -> Report:
+    bench, made, drawn, results = at_work.bench, at_work.design, at_work.rows, at_work.results
+    left_out = Laboratory(at_work).do(_runs(bench, made, results))
     prepared, corpus = bench.prepared, bench.prepared.corpus
     task, references = task_of(str(_scorer(bench, made, drawn)), bench), [row.answer for row in drawn.scored]
     best = {cell.name: best_rate(cell, made, results, bench.seed) for cell in made.cells if cell.tuned}
@@ -106,7 +57,7 @@ def _run(
     return Report(
         kind="ablation",
         metric=METRICS[task.metric(references)],
-        bits_per="row" if task.classifies else "token",
+        bits_per=task.bits.removeprefix("bits_per_"),
         data=Path(corpus.request.train).name,
         base=prepared.located.name,
         machine=bench.machine.cpu,
@@ -119,8 +70,26 @@ def _run(
         remarks=tuple(edge_remarks(made, best)),
         problems=corpus.problems,
         seconds=results.seconds,
-        budget=budget,
+        budget=at_work.budget,
     )
+
+
+def _runs(bench: Bench, design: Design, results: Results) -> Iterator[Run]:
+    """One seed of every cell at the shared rate, the other seeds, the probes, and last the best rate of each cell, so
+    that a budget that ends too early leaves whole columns."""
+    size, first = design.size, bench.seed
+    seeds = range(first, first + size.seeds)
+    for seed in seeds:
+        for cell in design.cells:
+            yield Run(cell.name, design.learning_rate if cell.tuned else None, seed, size.share)
+    tuned = [cell for cell in design.cells if cell.tuned]
+    for cell in tuned:
+        yield from (Run(cell.name, rate, first, size.share * size.probe) for rate in rates(design.learning_rate))
+    for seed in seeds:
+        for cell in tuned:
+            best = best_rate(cell, design, results, first)
+            if best is not None:
+                yield replace(design.first_run(seed), cell=cell.name, learning_rate=best)
 
 
 def _scorer(bench: Bench, made: Design, drawn: LabRows) -> object:

@@ -1,18 +1,18 @@
-"""What an experiment found: one table, a sentence for each comparison, and the same as Markdown and CSV."""
+"""What an ablation found: one table, and a sentence for each comparison."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any, Literal
 
 from rankwise.errors import Problem
 from rankwise.evaluate.task import Task
+from rankwise.experiment.bench import Run
 from rankwise.experiment.cells import Cell
-from rankwise.experiment.design import Design, Run, rates
+from rankwise.experiment.design import Design, rates
+from rankwise.experiment.document import Document, Interval, Intervals, Plain, Section, Table
 from rankwise.experiment.results import Result
 from rankwise.experiment.statistics import Estimate, Tallies, difference, estimate, holm, verdict
 
@@ -55,7 +55,8 @@ class Line:
 class Report:
     kind: str
     metric: str
-    bits_per: Literal["token", "row"]
+    bits_per: str
+    """token, row or label"""
     data: str
     base: str
     machine: str
@@ -130,6 +131,40 @@ class Report:
             yield f"No time was left in the budget for {len(self.left_out)} runs: {'; '.join(self.left_out)}."
         yield from (f"{note}." for note in self.design.notes)
         yield from self.remarks
+
+    def document(self) -> Document:
+        seen = [line for line in self.lines if line.difference is not None]
+        heads, rows = self.table()
+        sections = [
+            Section(
+                f"Scores: {self.metric}, with 95% intervals over rows and seeds",
+                Intervals(
+                    tuple(_interval(line, line.score) for line in self.lines),
+                    "Dots: mean over seeds. Intervals overlap where cells may still differ: see below.",
+                ),
+            )
+        ]
+        if seen:
+            sections.append(
+                Section(
+                    f"Difference to {self.first}, on the same rows and seeds",
+                    Intervals(
+                        tuple(_interval(line, line.difference) for line in seen if line.difference is not None),
+                        "Right of the line at 0 is better. An interval over 0: no difference seen.",
+                        signed=True,
+                    ),
+                )
+            )
+        sections += [
+            Section("What was seen", tuple(self.sentences())),
+            Section("Table", Table(tuple(heads), tuple(map(tuple, rows)))),
+            Section("What to know", tuple(self.gaps())),
+        ]
+        return Document(self.kind, self.data, tuple(self.facts()), tuple(sections))
+
+    def plain(self) -> Plain:
+        """The table with plain numbers, one line a cell and rate."""
+        return [[*CSV_BEFORE, f"bits_per_{self.bits_per}", *CSV_AFTER], *map(_numbers, self.lines)]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Heads and cells, as text."""
@@ -229,51 +264,29 @@ def edge_remarks(design: Design, best: Mapping[str, float | None]) -> Iterator[s
             yield f"The best rate of {', '.join(names)} is the {most} probed ({end:g}); a {more} one may be better."
 
 
-def markdown(report: Report) -> str:
-    """The whole report as one Markdown text."""
-    heads, rows = report.table()
-    lines = [
-        f"# {report.kind.capitalize()}: {report.data}",
-        "",
-        *_bullets(report.facts()),
-        "",
-        f"## Scores: {report.metric}",
-        "",
+def _interval(line: Line, found: Estimate) -> Interval:
+    note = f"at {line.at}, {line.learning_rate:g}"
+    return Interval(line.cell, note, found.value, *found.interval, second=line.at == "its best rate")
+
+
+def _numbers(line: Line) -> list[str | float | None]:
+    apart = line.difference
+    return [
+        line.cell,
+        line.at,
+        line.learning_rate,
+        line.score.seeds,
+        line.score.value,
+        *line.score.interval,
+        *((None, None, None) if apart is None else (apart.value, *apart.interval)),
+        line.p,
+        line.verdict,
+        line.bits,
+        line.trainable_share,
+        line.peak_memory_bytes,
+        line.seconds_per_epoch,
+        line.rows_per_second,
     ]
-    lines += [_row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
-    lines += ["## What was seen", "", *_bullets(report.sentences())]
-    gaps = list(report.gaps())
-    if gaps:
-        lines += ["", "## What to know", "", *_bullets(gaps)]
-    return "\n".join([*lines, ""])
-
-
-def csv_text(report: Report) -> str:
-    """The table with plain numbers, one line a cell and rate."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*CSV_BEFORE, f"bits_per_{report.bits_per}", *CSV_AFTER])
-    for line in report.lines:
-        apart = line.difference
-        writer.writerow(
-            [
-                line.cell,
-                line.at,
-                line.learning_rate,
-                line.score.seeds,
-                line.score.value,
-                *line.score.interval,
-                *(("", "", "") if apart is None else (apart.value, *apart.interval)),
-                "" if line.p is None else line.p,
-                line.verdict,
-                "" if line.bits is None else line.bits,
-                line.trainable_share,
-                "" if line.peak_memory_bytes is None else line.peak_memory_bytes,
-                line.seconds_per_epoch,
-                line.rows_per_second,
-            ]
-        )
-    return stream.getvalue()
 
 
 def _texts(line: Line) -> list[str]:
@@ -291,11 +304,3 @@ def _texts(line: Line) -> list[str]:
         f"{line.seconds_per_epoch:.1f}",
         f"{line.rows_per_second:.1f}",
     ]
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
-
-
-def _bullets(sentences: Iterable[str]) -> list[str]:
-    return [f"- {sentence}" for sentence in sentences]

@@ -7,14 +7,22 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rankwise.errors import Problem, RunError
-from rankwise.evaluate.score import Answer, Tally
+from rankwise.evaluate.score import Answer, Floats, Tally
 from rankwise.evaluate.task import Task
 from rankwise.events import EventLog, read_events
-from rankwise.experiment.design import Design, Run, read_design
+from rankwise.experiment.bench import Run
+from rankwise.experiment.design import Design, read_design
 from rankwise.files import read_json, write_json
 
 ABOUT, RESULTS = "experiment.json", "results.jsonl"
+
+Losses = tuple[tuple[float, int], ...]
+"""Of each row -ln p of its supervised tokens, summed, and their number; of a classifier's rows, of the label."""
+LOSS = "bits"
+"""The metric of losses: bits a supervised token, or a row of a classifier. Lower is better."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,12 @@ class Result:
     """Text, truncated, error of each scored row; None of a probe."""
     failed: str | None
     """Why there is no result."""
+    looks: tuple[tuple[int, float], ...] = ()
+    """Step and loss in nats of each held-out evaluation, on the half by which is chosen."""
+    losses: Losses | None = None
+    """Of the scored rows; None of a probe."""
+    foreign: Losses | None = None
+    """Of rows of other domains, where those are looked at."""
 
     def tally(self, task: Task, references: Sequence[str]) -> Tally | None:
         """The metric by which cells are compared; None of a probe or a failure."""
@@ -48,6 +62,19 @@ class Result:
         answers = [Answer(text, truncated=cut, error=error) for text, cut, error in self.answers]
         metric = task.metric(references)
         return next(tally for tally in task.tallies(references, answers) if tally.metric == metric)
+
+    def loss_tally(self, foreign: bool = False) -> Tally | None:
+        """The loss on the scored rows or on those of other domains, in bits; None of a probe or a failure."""
+        losses = self.foreign if foreign else self.losses
+        if not losses:
+            return None
+        from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+        return Tally(LOSS, csr_array(np.array(losses, dtype=np.float64)), _bits_of_sums)
+
+
+def _bits_of_sums(sums: Floats) -> Floats:
+    return np.asarray(sums[:, 0] / sums[:, 1] / np.log(2), dtype=np.float64)
 
 
 class Results:
@@ -102,8 +129,11 @@ def _other(folder: Path, why: str) -> RunError:
 
 
 def _from_json(event: Mapping[str, Any]) -> Result:
-    values = {field.name: event[field.name] for field in fields(Result)}
+    values = {field.name: event[field.name] for field in fields(Result) if field.name in event}
     values["run"] = Run(**values["run"])
     if values["answers"] is not None:
         values["answers"] = tuple((text, cut, error) for text, cut, error in values["answers"])
+    for name in ("looks", "losses", "foreign"):
+        if values.get(name) is not None:
+            values[name] = tuple((first, second) for first, second in values[name])
     return Result(**values)

@@ -1,39 +1,37 @@
-"""The runs of an experiment, one after the other in this process, each finished one kept and never done again.
-
-What matters most comes first, so that a budget that ends too early leaves whole columns: one seed of every cell at the
-shared rate, the other seeds, the probes, and last the best rate of each cell.
-"""
+"""The runs of an experiment, one after the other in this process, each finished one kept and never done again."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from rankwise.data.render import Rendered
 from rankwise.errors import RankwiseError
-from rankwise.evaluate.judge import Judge
+from rankwise.evaluate.judge import BATCH_ROWS, Judge
 from rankwise.evaluate.task import Task
-from rankwise.events import Event, EventLog, Observer, ignore
+from rankwise.events import Event, EventLog, ignore
+from rankwise.experiment.bench import Bench, Run
 from rankwise.experiment.cells import Cell
-from rankwise.experiment.design import Bench, Design, Run, rates
-from rankwise.experiment.results import Result, Results
-from rankwise.experiment.rows import LabRows
+from rankwise.experiment.design import Design, rates
+from rankwise.experiment.results import Losses, Result, Results
+from rankwise.experiment.session import Session
 from rankwise.facts import identify_base
-from rankwise.model.adalora import Allocator
 from rankwise.model.attach import Biases, detach, own_biases
+from rankwise.model.loss import nothing, row_losses
 from rankwise.plan import Plan
-from rankwise.plan.quantization import CHANGE_BASE
 from rankwise.signals import stop_on_signals
 from rankwise.train.kept import looked_at
-from rankwise.train.loop import train
-from rankwise.train.opened import attach_adapter, load_model
+from rankwise.train.loop import LN2, train
+from rankwise.train.opened import Trainable, attach_adapter, load_model, make_allocator
 from rankwise.train.run import peak_memory_bytes, reset_peak_memory
 from rankwise.train.settings import BaseFolder, Settings, read_plan
 from rankwise.train.state import Progress
+from rankwise.train.tracking import tracked
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -47,59 +45,43 @@ WORK = "work"
 class Laboratory:
     """Runs what a design says."""
 
-    def __init__(
-        self, bench: Bench, design: Design, rows: LabRows, results: Results, budget: float | None, observer: Observer
-    ) -> None:
-        self.bench, self.design, self.rows, self.results = bench, design, rows, results
-        self.budget, self.observer = budget, observer
-        prepared = bench.prepared
+    def __init__(self, at_work: Session) -> None:
+        self.bench, self.design, self.rows = at_work.bench, at_work.design, at_work.rows
+        self.results, self.budget, self.observer = at_work.results, at_work.budget, at_work.observer
+        self.foreign = at_work.foreign
+        prepared = self.bench.prepared
         self._base = LoadedBase(BaseFolder(prepared.located.name, prepared.path, identify_base(prepared.path)))
 
-    def run(self) -> tuple[Run, ...]:
-        """Every run of the design that is not done yet, and once more what failed in an earlier call; returns those for
-        which the budget had no time left.
+    def do(self, runs: Iterable[Run], reserved: float = 0.0) -> tuple[Run, ...]:
+        """Every run that is not done yet, and once more what failed in an earlier call; returns those for which the
+        budget had no time left. What matters most comes first: a budget may end too early, and of it `reserved` seconds
+        are for what comes after these runs.
 
-        Raises Interrupted after a signal; what is finished is kept.
+        `runs` may follow from the results so far. Raises Interrupted after a signal; what is finished is kept.
         """
         tried = set[str]()
         left_out = list[Run]()
-        for run in self._runs():
+        for run in runs:
             known = self.results.found.get(run.key)
             if run.key in tried or (known is not None and known.failed is None):
                 continue
             tried.add(run.key)
             expected = self._expected(run)
-            if self._is_too_late(expected):
+            if self._is_too_late(expected, reserved):
                 left_out.append(run)
                 continue
             self.results.add(self._one(run, expected))
         return tuple(left_out)
-
-    def _runs(self) -> Iterator[Run]:
-        """In the order of what they are worth; the last ones depend on what the probes found."""
-        design, size, first = self.design, self.design.size, self.bench.seed
-        seeds = range(first, first + size.seeds)
-        for seed in seeds:
-            for cell in design.cells:
-                yield Run(cell.name, design.learning_rate if cell.tuned else None, seed, size.share)
-        tuned = [cell for cell in design.cells if cell.tuned]
-        for cell in tuned:
-            yield from (Run(cell.name, rate, first, size.share * size.probe) for rate in rates(design.learning_rate))
-        for seed in seeds:
-            for cell in tuned:
-                best = best_rate(cell, design, self.results, first)
-                if best is not None:
-                    yield Run(cell.name, best, seed, size.share)
 
     def _expected(self, run: Run) -> float | None:
         if self.bench.measured is None:
             return None
         return self.bench.seconds(self._plan(run), self.rows, scored=run.share == self.design.size.share)
 
-    def _is_too_late(self, expected: float | None) -> bool:
+    def _is_too_late(self, expected: float | None, reserved: float) -> bool:
         if self.budget is None or expected is None:
             return False
-        return self.results.seconds + expected * self._slower() > self.budget
+        return self.results.seconds + (expected + reserved) * self._slower() > self.budget
 
     def _slower(self) -> float:
         """Times as long as expected that runs have taken so far."""
@@ -108,8 +90,7 @@ class Laboratory:
         return sum(result.seconds for result in done) / expected if expected else 1.0
 
     def _plan(self, run: Run) -> Plan:
-        cell = next(cell for cell in self.design.cells if cell.name == run.cell)
-        return self.bench.plan(cell, run, self.rows)
+        return self.bench.plan(self.design.cell(run.cell), run, self.rows)
 
     def _one(self, run: Run, expected: float | None) -> Result:
         plan, began = self._plan(run), time.perf_counter()
@@ -128,53 +109,75 @@ class Laboratory:
         settings = read_plan(plan, self.rows.prepared.corpus)
         own_peak = reset_peak_memory(settings.device)
         with self._base.adapted(settings, plan) as model, _emptied(self.results.folder / WORK) as folder:
-            progress = self._train(model, settings, folder)
+            if run.share == 0:
+                model.eval()
+                return self._scored(model, settings, result)
+            looks = list[tuple[int, float]]()
+            progress = self._train(model, settings, plan, run.key, folder, looks)
             result = replace(
                 result,
                 loss=progress.best_loss,
                 steps=progress.step,
                 rows_per_second=progress.rows / (progress.seconds or 1e-9),
                 peak_memory_bytes=peak_memory_bytes(settings.device) if own_peak else None,
+                looks=tuple(looks),
             )
             return self._scored(model, settings, result) if run.share == self.design.size.share else result
 
-    def _train(self, model: PeftModel, settings: Settings, folder: Path) -> Progress:
-        """To the end, the best weights then in the model; Interrupted after a signal."""
-        corpus, log = self.rows.prepared.corpus, EventLog(folder / "events.jsonl", self._steps_alone)
-        try:
-            with stop_on_signals() as stop:
-                finished = train(
-                    model,
-                    corpus.train_rendered,
-                    looked_at(corpus),
-                    replace(settings.loop, save_steps=settings.loop.num_steps),  # none of its checkpoints is kept
-                    settings.optim,
-                    log,
-                    folder / "checkpoints",
-                    None,
-                    stop,
-                    places=[row.where for row in corpus.train],
-                    objective=settings.objective,
-                    allocator=None if settings.schedule is None else Allocator(model, settings.schedule),
-                )
-                stop.check()  # also for one that came after the last step
-        finally:
-            log.close()
+    def _train(
+        self, model: Trainable, settings: Settings, plan: Plan, name: str, folder: Path, looks: list[tuple[int, float]]
+    ) -> Progress:
+        """To the end, the best weights then in the model; `looks` gets each held-out evaluation. Interrupted after a
+        signal."""
+
+        def seen(event: Event) -> None:
+            if event["event"] in ("step", "tracking_failed"):  # of a run's events what is shown
+                self.observer(event)
+            elif event["event"] == "held_out":
+                looks.append((event["step"], event["loss"]))
+
+        corpus = self.rows.prepared.corpus
+        sent = tracked(settings.tracking, self.results.folder, name, plan.values(), seen)
+        with sent as told, closing(EventLog(folder / "events.jsonl", told)) as log, stop_on_signals() as stop:
+            finished = train(
+                model,
+                corpus.train_rendered,
+                looked_at(corpus),
+                replace(settings.loop, save_steps=settings.loop.num_steps),  # none of its checkpoints is kept
+                settings.optim,
+                log,
+                folder / "checkpoints",
+                None,
+                stop,
+                places=[row.where for row in corpus.train],
+                objective=settings.objective,
+                allocator=make_allocator(model, settings),
+            )
+            stop.check()  # also for one that came after the last step
         return finished.progress
 
-    def _scored(self, model: PeftModel, settings: Settings, result: Result) -> Result:
+    def _scored(self, model: Trainable, settings: Settings, result: Result) -> Result:
         prepared = self.bench.prepared
+        losses = losses_of_rows(model, self.rows.scored_rendered, settings)
+        result = replace(result, losses=losses, bits=sum(nats for nats, _ in losses) / LN2 / sum(n for _, n in losses))
+        if self.foreign:
+            result = replace(result, foreign=losses_of_rows(model, self.foreign, settings))
+        if not self.bench.answers:
+            return result
         task = task_of(settings.scorer, self.bench)
         judge = Judge(model, prepared.renderer, prepared.anatomy.max_length, task, ignore)
         judged = judge.adapter(self.rows.scored)
-        bits = judged.scores["bits_per_row" if task.classifies else "bits_per_token"]
         answers = tuple((answer.text, answer.truncated, answer.error) for answer in judged.answers)
-        return replace(result, bits=bits, answers=answers)
+        return replace(result, answers=answers)
 
-    def _steps_alone(self, event: Event) -> None:
-        """Of a run's events the one that moves its bar."""
-        if event["event"] == "step":
-            self.observer(event)
+
+def losses_of_rows(model: Trainable, rows: Sequence[Rendered], settings: Settings) -> Losses:
+    """Of each row whose label the head knows, and of every row of a base that writes."""
+    if settings.task == "causal_lm":
+        return tuple(row_losses(model, rows, BATCH_ROWS, settings.loop.shared_prefix))
+    mean_loss, known = settings.objective.mean_loss, [row for row in rows if row.told_by(settings.labels)]
+    counts = [1 if settings.task == "seq_cls" else row.num_supervised for row in known]
+    return tuple((mean_loss(model, [row], 1, nothing) * count, count) for row, count in zip(known, counts, strict=True))
 
 
 def best_rate(cell: Cell, design: Design, results: Results, seed: int) -> float | None:
@@ -189,7 +192,8 @@ def best_rate(cell: Cell, design: Design, results: Results, seed: int) -> float 
 
 def task_of(scorer: str, bench: Bench) -> Task:
     corpus = bench.prepared.corpus
-    return Task(corpus.labels, corpus.request.assistant_turns, scorer, bench.prepared.anatomy.kind == "encoder")
+    encoder, lists = bench.prepared.anatomy.kind == "encoder", corpus.shape == "label_lists"
+    return Task(corpus.labels, corpus.request.assistant_turns, scorer, encoder, lists)
 
 
 class LoadedBase:
@@ -203,7 +207,7 @@ class LoadedBase:
         self._biases: Biases = {}
 
     @contextmanager
-    def adapted(self, settings: Settings, plan: Plan) -> Iterator[PeftModel]:
+    def adapted(self, settings: Settings, plan: Plan) -> Iterator[Trainable]:
         """The base under a fresh adapter for the block; its seed is set before the adapter is drawn."""
         wanted = (settings.dtype, settings.quantization, settings.gradient_checkpointing)
         if self._kept != wanted or self._model is None:
@@ -216,15 +220,15 @@ class LoadedBase:
             yield adapted
         finally:
             if _leaves_base_alone(settings):
-                self._model = detach(adapted, self._biases)
+                self._model = detach(cast("PeftModel", adapted), self._biases)
 
 
 def _leaves_base_alone(settings: Settings) -> bool:
     """Not so a head that is trained whole, ranks that are pruned, wrappers around fused experts, and starts that write
-    into the base's weights."""
-    start = settings.lora.init_lora_weights in CHANGE_BASE
-    plain = settings.schedule is None and not settings.lora.target_parameters and not start
-    return settings.task == "causal_lm" and plain
+    into the base's weights; nor what is no LoRA, which PEFT takes off otherwise."""
+    lora = settings.lora
+    plain = lora is not None and not lora.target_parameters and settings.schedule is None
+    return settings.task == "causal_lm" and plain and not settings.changes_base
 
 
 @contextmanager

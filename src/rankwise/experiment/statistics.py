@@ -7,7 +7,7 @@ seed orders the rows alike for both, so what they share says nothing about which
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -44,10 +44,25 @@ def estimate(cell: Tallies) -> Estimate:
 def difference(first: Tallies, second: Tallies) -> Estimate:
     """`first` minus `second` over the seeds that both have. Raises ValueError if there is none, or if the rows or the
     metrics are not the same."""
-    pairs = [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
-    if any(len(a) != len(b) or a.metric != b.metric for a, b in pairs):
-        raise ValueError("expected two cells with one metric over the same rows")
-    return _estimate([_drawn(a) - _drawn(b) for a, b in pairs], [a.value - b.value for a, b in pairs])
+    return contrast([(1.0, first), (-1.0, second)])
+
+
+def contrast(terms: Sequence[tuple[float, Tallies]], bound: float = 0.0) -> Estimate:
+    """The sum of weight x metric, less `bound`, over the seeds that all have, on the same rows.
+
+    Raises ValueError if there is none, or if the rows or the metrics are not the same."""
+    seeds = sorted(set.intersection(*(set(cell) for _, cell in terms)))
+    alike = {(len(cell[seed]), cell[seed].metric) for _, cell in terms for seed in seeds}
+    if len(alike) > 1:
+        raise ValueError("expected cells with one metric over the same rows")
+    drawn = [sum((weight * _drawn(cell[seed]) for weight, cell in terms), np.full(RESAMPLES, -bound)) for seed in seeds]
+    return _estimate(drawn, [sum(weight * cell[seed].value for weight, cell in terms) - bound for seed in seeds])
+
+
+def opposite(found: Estimate) -> Estimate:
+    """Of the difference the other way round: of a loss, lower is better."""
+    low, high = found.interval
+    return replace(found, value=-found.value, interval=(-high, -low))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -81,18 +96,28 @@ def _drawn(tally: Tally) -> Floats:
     return tally.combine(_times(len(tally)) @ tally.rows.toarray())
 
 
-def _estimate(by_seed: Sequence[Floats], values: Sequence[float]) -> Estimate:
+def drawn_means(cell: Tallies) -> Floats:
+    """(RESAMPLES,) values of a cell over drawn rows and seeds; the same draws for every cell of as many of both."""
+    return _over_seeds([_drawn(tally) for _, tally in sorted(cell.items())])
+
+
+def _over_seeds(by_seed: Sequence[Floats]) -> Floats:
     """`by_seed`: for each seed (RESAMPLES,) values over drawn rows; the seeds are drawn here."""
-    if not by_seed:
-        raise ValueError("no seed in common: expected at least one")
     drawn, seeds = np.stack(by_seed, axis=1), len(by_seed)  # (RESAMPLES, seeds)
-    center = drawn.mean(axis=1)
+    center: Floats = drawn.mean(axis=1)
     if seeds > 1:
         picks = np.random.default_rng(1).integers(0, seeds, size=drawn.shape)
         # A mean of n drawn from n varies too little by (n - 1) / n, which matters where n is 3.
         wider = (seeds / (seeds - 1)) ** 0.5
         center = center + wider * (np.take_along_axis(drawn, picks, axis=1).mean(axis=1) - center)
+    return center
+
+
+def _estimate(by_seed: Sequence[Floats], values: Sequence[float]) -> Estimate:
+    if not by_seed:
+        raise ValueError("no seed in common: expected at least one")
+    center = _over_seeds(by_seed)
     low, high = np.percentile(center, [2.5, 97.5])
     tail = min(int((center <= 0).sum()), int((center >= 0).sum()))
     p = min(1.0, 2 * (tail + 1) / (len(center) + 1))
-    return Estimate(float(np.mean(values)), (float(low), float(high)), seeds, p)
+    return Estimate(float(np.mean(values)), (float(low), float(high)), len(by_seed), p)

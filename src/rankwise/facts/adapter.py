@@ -1,10 +1,11 @@
-"""The adapter folder: PEFT's own two files plus `rankwise.json`; reading it, naming it, and checking all it claims."""
+"""The adapter folder: PEFT's own two files, or the method's, plus `rankwise.json`; reading it and naming it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +15,11 @@ from rankwise.errors import AdapterError, Problem
 from rankwise.facts.header import HeaderError, Tensor, read_header
 from rankwise.facts.identity import BaseIdentity
 from rankwise.facts.modules import WRAPPED
+from rankwise.facts.payload import FULL, PEFT, Payload, payload_in
 from rankwise.files import read_json, sha256_file, sha256_json, write_json
 from rankwise.recipe.patterns import PatternError, value_at
+from rankwise.recipe.schema import ProblemType
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
 RECORD = "rankwise.json"
 CARD = "README.md"
 
@@ -41,12 +42,19 @@ class BaseRecord(Part):
     """Of its files, whose weights are not quantised."""
     quantization: Literal["none", "nf4", "int8"] = "none"
     """In which it was kept while the adapter was trained, and is for whatever runs it."""
+    source: str | None = None
+    """Folder, file or hub id that an imported adapter was held against; of others the plan names it."""
+    dtype: str | None = None
+    """Of its files, where all weights were trained: they are read in float32, and the delta is added to that."""
 
 
 class TaskRecord(Part):
     kind: Literal["labels", "open"]
-    task: Literal["causal_lm", "seq_cls"] = "causal_lm"
-    """How the base answers: it writes, or a head over `labels` (in their order) that is saved with the adapter does."""
+    task: Literal["causal_lm", "seq_cls", "seq_2_seq_lm"] = "causal_lm"
+    """How the base answers: it writes (on, or what an encoder has read), or a head over `labels` (in their order) that
+    is saved with the adapter does."""
+    problem_type: ProblemType | None = None
+    """Of seq_cls: one of `labels`, or any number of them; None: made before there was a choice, so one."""
     scorer: str
     labels: tuple[str, ...] = ()
     instruction: str | None = None
@@ -60,6 +68,7 @@ class TaskRecord(Part):
 
 class DataRecord(Part):
     train: str
+    """Empty: not known, as another tool trained it; so are the other fields then."""
     train_sha256: str
     rows: int
     held_out: str | None = None
@@ -118,17 +127,29 @@ class AdapterFacts:
     digest: str
     """Of weights and config, 12 hex digits: the adapter's id."""
     config: Mapping[str, Any]
-    """adapter_config.json."""
+    """adapter_config.json, or the method's own; empty of a delta of every weight."""
     record: AdapterRecord | None
     """rankwise.json; None for an adapter another tool made."""
     tensors: Mapping[str, Tensor]
     pairs: Mapping[str, LoraPair]
     """Path of a module in the base, or of a parameter that holds its experts -> its pair."""
+    payload: Payload = PEFT
 
     @property
     def r(self) -> int:
         """The largest rank of any layer, read from the weights' shapes."""
         return max((pair.r for pair in self.pairs.values()), default=0)
+
+    def scale(self, module: str) -> float:
+        """What B A is multiplied by on one of `pairs`. PEFT's rule: alpha / r; alpha / sqrt(r) under `use_rslora`."""
+        r, patterns = self.pairs[module].r, self.config.get("alpha_pattern") or {}
+        alpha = float(value_at(patterns, module, self.config["lora_alpha"]))
+        return alpha / (sqrt(r) if self.config.get("use_rslora") else r)
+
+    @property
+    def is_delta(self) -> bool:
+        """Of every weight of the base; then there are no pairs."""
+        return self.payload == FULL
 
     @property
     def parameters(self) -> int:
@@ -143,16 +164,18 @@ def read_adapter(path: Path) -> AdapterFacts:
     record: AdapterRecord | None = None
     if not path.is_dir():
         raise AdapterError(problems=[_fault("adapter-missing", path, "no such folder; give an adapter folder")])
+    payload = payload_in(path) or PEFT
     try:
-        config = read_json(path / CONFIG)
+        config = {} if payload.config is None else read_json(path / payload.config)
         if not isinstance(config, dict):
             raise ValueError("not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        problems.append(_fault("adapter-config", path, f"{CONFIG} cannot be read ({_reason(error)})"))
+        problems.append(_fault("adapter-config", path, f"{payload.config} cannot be read ({_reason(error)})"))
     try:
-        tensors = {tensor.name: tensor for tensor in read_header(path / WEIGHTS)}
+        if payload.weights is not None:
+            tensors = {tensor.name: tensor for tensor in read_header(path / payload.weights)}
     except (OSError, HeaderError) as error:
-        problems.append(_fault("adapter-weights", path, f"{WEIGHTS} cannot be read ({_reason(error)})"))
+        problems.append(_fault("adapter-weights", path, f"{payload.weights} cannot be read ({_reason(error)})"))
     if (path / RECORD).exists():
         try:
             record = AdapterRecord.model_validate(read_json(path / RECORD))
@@ -162,7 +185,7 @@ def read_adapter(path: Path) -> AdapterFacts:
             problems.append(_fault("adapter-record", path, f"{RECORD} cannot be read ({_reason(error)})"))
     if problems:
         raise AdapterError(problems=problems)
-    return AdapterFacts(path, adapter_digest(path), config, record, tensors, _pairs(tensors, config))
+    return AdapterFacts(path, adapter_digest(path), config, record, tensors, _pairs(tensors, config), payload)
 
 
 def write_record(folder: Path, record: AdapterRecord) -> None:
@@ -175,13 +198,15 @@ def adapter_digest(path: Path) -> str:
 
     Where it was saved, by which PEFT, and in which order its target modules are listed make no difference.
     """
-    config = read_json(path / CONFIG)
+    payload = payload_in(path) or PEFT
+    config = {} if payload.config is None else read_json(path / payload.config)
     meaning = {
         key: sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
         for key, value in config.items()
         if key not in UNESSENTIAL
     }
-    return sha256_json([sha256_file(path / WEIGHTS), meaning])[:12]
+    weights = None if payload.weights is None else sha256_file(path / payload.weights)
+    return sha256_json([weights, meaning])[:12]
 
 
 def claimed_rank(config: Mapping[str, Any], path: str) -> object:

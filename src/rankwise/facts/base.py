@@ -304,13 +304,13 @@ def _find_weights(
 
 
 def _without_copies(tensors: tuple[Weight, ...], inner: Mapping[str, Any]) -> tuple[Weight, ...]:
-    """Leave out what a file stores a second time: a tied head, and T5's tables of each stack."""
+    """Leave out what a file stores a second time: a tied head, and T5's and BART's tables of each stack."""
     tables = {t.shape for t in tensors if is_table(t.name.split(".")[:-1])}
     copies = set()
     if inner.get("tie_word_embeddings"):
         copies |= {t.name for t in tensors if t.name in TIED_HEADS and t.shape in tables}
-    shared = {t.shape for t in tensors if t.name == "shared.weight"}
-    copies |= {t.name for t in tensors if t.name in STACK_TABLES and t.shape in shared}
+    shared = {t.shape for t in tensors if t.name.removeprefix("model.") == "shared.weight"}
+    copies |= {t.name for t in tensors if t.name.removeprefix("model.") in STACK_TABLES and t.shape in shared}
     return tuple(t for t in tensors if t.name not in copies)
 
 

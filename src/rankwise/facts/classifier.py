@@ -10,7 +10,12 @@ from typing import Any
 from rankwise.facts.base import Anatomy, describe
 from rankwise.facts.folder import base_error, read_config
 from rankwise.facts.modules import Module
+from rankwise.recipe.schema import ProblemType
 
+SINGLE: ProblemType = "single_label_classification"
+MULTI: ProblemType = "multi_label_classification"
+THRESHOLD = 0.5
+"""Of a head for any number of labels: a label is given where the sigmoid of its logit is over it."""
 TRAINED = ("classifier", "score")
 """PEFT saves and trains, beside the adapter of a SEQ_CLS task, every module whose name ends so: DistilBERT's
 `pre_classifier` too."""

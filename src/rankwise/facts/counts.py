@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from rankwise.facts.base import Anatomy
 
 LOW_RANK = ("lora", "qlora", "dora", "adalora")
-METHODS = (*LOW_RANK, "prefix", "full", "prompt", "classifier")
+UNATTACHED = ("prompt", "classifier")
+"""Methods that leave the base as it is and attach nothing to it."""
+METHODS = (*LOW_RANK, "prefix", "full", *UNATTACHED)
 
 
 def trainable_parameters(

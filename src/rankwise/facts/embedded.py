@@ -20,7 +20,7 @@ from rankwise.events import Observer, ignore
 from rankwise.facts.digest import file_digest
 from rankwise.facts.gguf import CHAT_TEMPLATE, config_of_gguf, read_gguf_header
 from rankwise.facts.lock import locked
-from rankwise.files import home, write_json, write_text
+from rankwise.files import home, user_path, write_json, write_text
 
 LocatedKind = Literal["embedded", "folder", "gguf", "hub"]
 
@@ -96,7 +96,7 @@ def locate_base(model: str, folder: Path) -> Located:
     models = home() / "models"
     if model in EMBEDDED:
         return _located("embedded", model, model, models / model)
-    written = folder / Path(model).expanduser()
+    written = folder / user_path(model)
     if written.is_file() and written.suffix == ".gguf":
         name = f"{written.stem}-{file_digest(written)[:12]}"
         return _located("gguf", name, str(written.resolve()), models / name)

@@ -38,7 +38,7 @@ EMBEDDINGS = ("shared", "wte", "wpe", "relative_attention_bias")
 """Tables that are looked up rather than multiplied; so is every name with `embed` in it."""
 BIASES = (".bias", ".beta")
 """Ends of the names of biases; `beta` is that of a norm in files from before transformers."""
-BUFFERS = (".inv_freq", ".masked_bias", ".position_ids")
+BUFFERS = (".inv_freq", ".masked_bias", ".position_ids", "final_logits_bias")
 """Ends of the names of tensors that some files hold and no optimizer sees."""
 SPLIT_PARTS = {"gate": "gate_up_proj", "up": "gate_up_proj", "down": "down_proj"}
 """Role of an expert's projection in the files -> the fused parameter in which transformers 5 keeps it."""

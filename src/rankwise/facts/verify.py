@@ -11,9 +11,13 @@ from rankwise.errors import AdapterError, Problem
 from rankwise.facts.adapter import LORA_KEY, AdapterFacts, LoraPair, claimed_rank, read_adapter
 from rankwise.facts.base import Anatomy
 from rankwise.facts.classifier import TRAINED, as_classifier, head_shapes
+from rankwise.facts.delta import check_delta
 from rankwise.facts.folder import PICKLES
 from rankwise.facts.header import Tensor, looks_like_header, read_values
 from rankwise.facts.identity import BaseIdentity, compare_identity
+from rankwise.facts.payload import CLASSIFIER, FULL, PROMPT
+from rankwise.facts.prefix import PEFT_TYPE, check_prefix, is_prefix
+from rankwise.facts.unattached import check_unattached
 from rankwise.recipe.patterns import PatternError, compiled
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
@@ -35,16 +39,26 @@ def verify_adapter(path: Path, identity: BaseIdentity | None = None, anatomy: An
         facts = read_adapter(path)
     except AdapterError as error:
         return [*problems, *error.problems]
-    problems += _check_names(facts)
-    unreadable = list(_check_patterns(facts))
-    problems += unreadable or _check_ranks(facts)
+    if facts.payload == FULL:
+        problems += check_delta(path, None if facts.record is None else facts.record.method, facts.tensors, anatomy)
+    elif facts.payload in (PROMPT, CLASSIFIER):
+        problems += check_unattached(facts, anatomy)
+    else:
+        problems += check_prefix(facts, anatomy) if is_prefix(facts.config) else _check_lora(facts, anatomy)
     problems += _check_values(facts)
-    problems += _check_head(facts, anatomy)
-    if anatomy is not None:
-        problems += _check_shapes(facts, anatomy)
     if identity is not None:
         problems += _check_base(facts, identity)
     return problems
+
+
+def _check_attached(facts: AdapterFacts, anatomy: Anatomy | None) -> Iterator[Problem]:
+    """What is in PEFT's format."""
+    yield from _check_names(facts)
+    unreadable = list(_check_patterns(facts))
+    yield from unreadable or _check_ranks(facts)
+    yield from _check_head(facts, anatomy)
+    if anatomy is not None:
+        yield from _check_shapes(facts, anatomy)
 
 
 def _check_files(path: Path) -> Iterator[Problem]:
@@ -71,14 +85,27 @@ def _starts_like_pickle(file: Path) -> bool:
         start = stream.read(9)
     if looks_like_header(start):
         return False
-    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
+    return start.startswith(b"PK\x03\x04") or (
+        start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    )
+
+
+def _check_lora(facts: AdapterFacts, anatomy: Anatomy | None) -> Iterator[Problem]:
+    yield from _check_names(facts)
+    unreadable = list(_check_patterns(facts))
+    yield from unreadable or _check_ranks(facts)
+    yield from _check_head(facts, anatomy)
+    if anatomy is not None:
+        yield from _check_shapes(facts, anatomy)
 
 
 def _check_names(facts: AdapterFacts) -> Iterator[Problem]:
     """It is LoRA, every matrix has its partner, and there is at least one pair."""
     if facts.config.get("peft_type") != "LORA":
         yield _error(
-            "adapter-method", facts.path, f"its peft_type is {facts.config.get('peft_type')!r}, expected 'LORA'"
+            "adapter-method",
+            facts.path,
+            f"its peft_type is {facts.config.get('peft_type')!r}, expected 'LORA' or '{PEFT_TYPE}'",
         )
     if not facts.pairs:
         yield _error("adapter-empty", facts.path, f"none of its {len(facts.tensors)} tensors is a LoRA pair")
@@ -128,8 +155,9 @@ def _check_values(facts: AdapterFacts) -> Iterator[Problem]:
         advice = "training diverged before it was saved; train again with a lower learning rate"
         yield _error("adapter-not-finite", facts.path, f"NaN or infinity in {_some(broken)}: {advice}")
     ups = [pair.b.name for pair in facts.pairs.values() if pair.b.name in counts]
+    ups, what = (list(counts), "differences") if facts.is_delta else (ups, "B matrices")
     if ups and not any(counts[name][1] for name in ups):
-        message = f"all {len(ups)} B matrices are zero, so the adapter changes nothing; it was not trained"
+        message = f"all {len(ups)} {what} are zero, so the adapter changes nothing; it was not trained"
         yield Problem("warning", "adapter-does-nothing", str(facts.path), message)
 
 
@@ -145,25 +173,25 @@ def _check_shapes(facts: AdapterFacts, anatomy: Anatomy) -> Iterator[Problem]:
     """Every pair sits on a layer the base has, and fits it."""
     base: dict[str, set[tuple[int, int]]] = {}
     for layer in anatomy.modules:
-        base.setdefault(_place(layer.path), set()).add((layer.in_features, layer.out_features))
-    experts = {_place(parameter.path): parameter for parameter in anatomy.expert_parameters}
+        base.setdefault(place_of(layer.path), set()).add((layer.in_features, layer.out_features))
+    experts = {place_of(parameter.path): parameter for parameter in anatomy.expert_parameters}
     for place, parameter in experts.items():  # which some bases keep as (in, out)
         ends = (parameter.in_features, parameter.out_features)
         base.setdefault(place, set()).update((ends, ends[::-1]))
-    absent = [module for module in facts.pairs if _place(module) not in base]
+    absent = [module for module in facts.pairs if place_of(module) not in base]
     if absent:
         yield _error("adapter-target", facts.path, f"{anatomy.name} has no {_some(absent)}: another architecture")
     wrong = [
-        f"{module} (adapter {_ends(pair)}, base {' or '.join(map(str, sorted(base[_place(module)])))})"
+        f"{module} (adapter {_ends(pair)}, base {' or '.join(map(str, sorted(base[place_of(module)])))})"
         for module, pair in facts.pairs.items()
-        if module not in absent and _ends(pair) not in base[_place(module)]
+        if module not in absent and _ends(pair) not in base[place_of(module)]
     ]
     if wrong:
         yield _error("adapter-shape", facts.path, f"(in, out) do not fit {anatomy.name} on {_some(wrong)}")
     miscounted = [
-        f"{path} (adapter {pair.experts}, base {experts[_place(path)].experts})"
+        f"{path} (adapter {pair.experts}, base {experts[place_of(path)].experts})"
         for path, pair in facts.pairs.items()
-        if _place(path) in experts and pair.experts != experts[_place(path)].experts
+        if place_of(path) in experts and pair.experts != experts[place_of(path)].experts
     ]
     if miscounted:
         yield _error("adapter-shape", facts.path, f"not as many experts as {anatomy.name} has on {_some(miscounted)}")
@@ -192,7 +220,7 @@ def _check_head(facts: AdapterFacts, anatomy: Anatomy | None) -> Iterator[Proble
         yield _error("adapter-head", facts.path, f"the record names {labels} labels, its head tells others apart")
 
 
-def _place(module: str) -> str:
+def place_of(module: str) -> str:
     """A layer's path without the outermost names, which differ between a weight file and the model class in memory.
 
     `transformer.h.0.attn.c_attn` and `h.0.attn.c_attn` are both `h.0.attn.c_attn`.

@@ -18,10 +18,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from rankwise.facts.adapter import CONFIG, WEIGHTS
+from rankwise.facts.payload import CONFIG, WEIGHTS
 from rankwise.files import read_json, write_json
+from rankwise.model.attach import without_moot_warnings
 from rankwise.model.lora import LowRank
-from rankwise.model.quantize import is_dense
+from rankwise.model.quantize import dense_weight, is_dense
 from rankwise.plan.adalora import Schedule
 
 NAME = "default"
@@ -47,7 +48,8 @@ def attach_adalora(
         deltaT=schedule.deltaT,
         total_step=schedule.total_step,
     )
-    adapted = get_peft_model(model, config)
+    with without_moot_warnings():
+        adapted = get_peft_model(model, config)
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # counts ranks; on a bfloat16 base PEFT makes it anew, and trainable
             parameter.requires_grad_(False)
@@ -69,7 +71,8 @@ def _forward(self: Any, x: torch.Tensor) -> torch.Tensor:
     if self.training and isinstance(dropout, nn.Dropout) and dropout.p > 0:
         keep = torch.empty_like(x).bernoulli_(1 - dropout.p).div_(1 - dropout.p)
     a = self.lora_A[NAME] * self.lora_E[NAME]
-    return LowRank.apply(x, base, base.bias, a, self.lora_B[NAME], _scale(self), keep)  # type: ignore[no-any-return]
+    b, weight = self.lora_B[NAME], dense_weight(base, x.dtype)
+    return LowRank.apply(x, base, weight, base.bias, a, b, _scale(self), keep)  # type: ignore[no-any-return]
 
 
 class Allocator:

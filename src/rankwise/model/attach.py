@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,7 @@ def attach_new(
         alpha_pattern={pattern: whole(alpha) for pattern, alpha in settings.alpha_pattern.items()},
         target_parameters=list(settings.target_parameters) or None,
     )
-    with warnings.catch_warnings():
-        # PEFT holds patterns against modules alone; those for parameters do their work all the same.
-        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
+    with without_moot_warnings():
         try:
             adapted = get_peft_model(model, config)
         except ValueError as fault:
@@ -72,6 +71,17 @@ def attach_new(
     config.base_model_name_or_path = base_name
     fuse(adapted)
     return adapted  # type: ignore[return-value]
+
+
+@contextmanager
+def without_moot_warnings() -> Iterator[None]:
+    """PEFT holds patterns against modules alone; those for parameters do their work all the same. It warns of an
+    adapter on a head that is one with the embeddings; here the embeddings stay the base's, and merging parts the two.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True` and a tied layer", UserWarning)
+        yield
 
 
 def _ranks(settings: LoraSettings) -> dict[str, int]:
@@ -111,14 +121,15 @@ def whole(number: float) -> float:
 def attach_existing(model: PreTrainedModel, adapter: Path, trainable: bool) -> PeftModel:
     """The adapter of a folder on the base it belongs to; the caller has verified both."""
     try:
-        adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+        with without_moot_warnings():
+            adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
     except (ValueError, KeyError, RuntimeError) as fault:
         raise AdapterError(f"{adapter}: PEFT cannot load it on this base: {fault}") from None
     fuse(adapted)
     return adapted.eval()
 
 
-def require_trainable(model: PeftModel, planned: int) -> None:
+def require_trainable(model: torch.nn.Module, planned: int) -> None:
     """PlanError unless exactly the planned number of parameters is trainable; it says what they are on."""
     counts: Counter[str] = Counter()
     for name, parameter in model.named_parameters():

@@ -82,10 +82,10 @@ def attend_blocks(
 ) -> torch.Tensor:
     """query (1, H, T, D), key and value (1, K, T, D) -> (T, H, D).
 
-    The shared keys and values are those of the first `laid_out` tokens, or `known` ones, (K, P, D) each, through
-    which no gradient flows.
+    The shared keys and values are those of the first `laid_out` tokens, or `known` ones, (K, P, D) each.
     """
-    out = _Attention.apply(query, key, value, known, laid_out, scale, layout)
+    known_key, known_value = (None, None) if known is None else known
+    out = _Attention.apply(query, key, value, known_key, known_value, laid_out, scale, layout)
     return out  # type: ignore[no-any-return]
 
 
@@ -96,16 +96,17 @@ class _Attention(torch.autograd.Function):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        known: Pair | None,
+        known_key: torch.Tensor | None,
+        known_value: torch.Tensor | None,
         laid_out: int,
         scale: float,
         layout: Layout,
     ) -> torch.Tensor:
         _, heads, tokens, size = query.shape
-        work = _Keys(key, value, known, laid_out, scale, layout)
+        work = _Keys(key, value, known_key, known_value, laid_out, scale, layout)
         asked = query.reshape(heads * tokens, size).index_select(0, layout.by_head)
         result = torch.empty_like(asked)
-        needed = any(ctx.needs_input_grad[:3])
+        needed = any(ctx.needs_input_grad[:5])
         kept: list[torch.Tensor | None] = []
         for number, block in enumerate(layout.blocks):
             span = layout.spans[number]
@@ -117,15 +118,15 @@ class _Attention(torch.autograd.Function):
             light = block.shared + block.key_places.shape[1] <= WEIGHTS_KEPT * size
             kept.append(weights if needed and light else None)
         if needed:
-            ctx.save_for_backward(asked, key, value)
-            ctx.kept, ctx.known, ctx.laid_out, ctx.scale, ctx.layout = kept, known, laid_out, scale, layout
+            ctx.save_for_backward(asked, key, value, known_key, known_value)
+            ctx.kept, ctx.laid_out, ctx.scale, ctx.layout = kept, laid_out, scale, layout
         return result.index_select(0, layout.back_by_token).view(tokens, heads, size)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        asked, key, value = ctx.saved_tensors
+        asked, key, value, known_key, known_value = ctx.saved_tensors
         layout: Layout = ctx.layout
-        work = _Keys(key, value, ctx.known, ctx.laid_out, ctx.scale, layout)
+        work = _Keys(key, value, known_key, known_value, ctx.laid_out, ctx.scale, layout)
         tokens, heads, size = grad.shape
         exact = torch.promote_types(grad.dtype, torch.float32)
         # Where no query is, no gradient comes from above.
@@ -133,6 +134,11 @@ class _Attention(torch.autograd.Function):
         grad_asked = torch.empty_like(asked)
         # Several blocks may add to a key's gradient, so these are summed in full precision.
         grad_key, grad_value = (x.new_zeros(work.key.shape, dtype=exact) for x in (key, value))
+        # What all rows share: the first tokens' keys and values, or known ones.
+        if known_key is None:
+            before = [x.view(work.key_heads, tokens, size)[:, : ctx.laid_out] for x in (grad_key, grad_value)]
+        else:
+            before = [x.new_zeros(x.shape, dtype=exact) for x in (known_key, known_value)]
         for number, block in enumerate(layout.blocks):
             span = layout.spans[number]
             q, k, v = asked[span], work.own(work.key, number), work.own(work.value, number)
@@ -151,13 +157,16 @@ class _Attention(torch.autograd.Function):
             if shared is not None and shared_slope is not None:
                 shared, shared_slope = work.together(shared), work.together(shared_slope)
                 work.together(grad_q).baddbmm_(shared_slope, work.shared_key)
-                if ctx.known is None:
-                    before = (x.view(work.key_heads, tokens, size)[:, : ctx.laid_out] for x in (grad_key, grad_value))
-                    for total, more, of in zip(before, (shared_slope, shared), (q, above), strict=True):
-                        total += torch.bmm(more.transpose(1, 2), work.together(of))
+                for total, more, of in zip(before, (shared_slope, shared), (q, above), strict=True):
+                    total += torch.bmm(more.transpose(1, 2), work.together(of))
         grad_query = grad_asked.index_select(0, layout.back_by_head).mul_(ctx.scale).view(1, heads, tokens, size)
         grad_key = grad_key.mul_(ctx.scale).to(key.dtype).view(key.shape)
-        return grad_query, grad_key, grad_value.to(value.dtype).view(value.shape), None, None, None, None
+        grad_value = grad_value.to(value.dtype).view(value.shape)
+        if known_key is None:
+            return grad_query, grad_key, grad_value, None, None, None, None, None
+        of_key, of_value = before
+        of_key = of_key.mul_(ctx.scale).to(known_key.dtype)
+        return grad_query, grad_key, grad_value, of_key, of_value.to(known_value.dtype), None, None, None
 
 
 class _Keys:
@@ -167,7 +176,8 @@ class _Keys:
         self,
         key: torch.Tensor,
         value: torch.Tensor,
-        known: Pair | None,
+        known_key: torch.Tensor | None,
+        known_value: torch.Tensor | None,
         laid_out: int,
         scale: float,
         layout: Layout,
@@ -175,8 +185,8 @@ class _Keys:
         self.layout, self.scale = layout, scale
         _, self.key_heads, _, self.size = key.shape
         self.key, self.value = key.reshape(-1, self.size), value.reshape(-1, self.size)  # (K * T, D)
-        before = (key[0, :, :laid_out], value[0, :, :laid_out]) if known is None else known
-        self.shared_key, self.shared_value = (x.contiguous() for x in before)
+        self.shared_key = (key[0, :, :laid_out] if known_key is None else known_key).contiguous()
+        self.shared_value = (value[0, :, :laid_out] if known_value is None else known_value).contiguous()
 
     def own(self, x: torch.Tensor, number: int) -> torch.Tensor:
         """Of keys or values: (K * rows, keys, D)."""

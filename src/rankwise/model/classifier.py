@@ -19,9 +19,10 @@ from transformers.utils import logging as transformers_logging
 
 from rankwise.data.render import Rendered
 from rankwise.errors import BaseError
-from rankwise.facts.classifier import TRAINED
+from rankwise.facts.classifier import MULTI, SINGLE, TRAINED
 from rankwise.model.load import put_on, read_model, require_weights
 from rankwise.model.loss import nothing
+from rankwise.recipe.schema import ProblemType
 
 BATCH_TOKENS = 6144
 """Most tokens of a forward pass without gradient, padding included."""
@@ -30,7 +31,13 @@ Tokens = Sequence[int]
 
 
 def load_classifier(
-    folder: Path, labels: Sequence[str], dtype: str, device: str, seed: int, quantization: str = "none"
+    folder: Path,
+    labels: Sequence[str],
+    dtype: str,
+    device: str,
+    seed: int,
+    quantization: str = "none",
+    problem_type: ProblemType = SINGLE,
 ) -> PreTrainedModel:
     """The frozen encoder in `folder`, in evaluation mode, under a head over `labels` that `seed` draws.
 
@@ -42,6 +49,7 @@ def load_classifier(
         "num_labels": len(names),
         "id2label": names,
         "label2id": {label: number for number, label in names.items()},
+        "problem_type": problem_type,
         "ignore_mismatched_sizes": True,
     }
     with _without_remarks():
@@ -62,17 +70,32 @@ def load_classifier(
 
 def class_logits(model: nn.Module, rows: Sequence[Tokens]) -> torch.Tensor:
     """What the head says of each row, float32 (rows, labels)."""
+    linear: Callable[[Sequence[Tokens]], torch.Tensor] | None = getattr(model, "class_logits", None)
+    if linear is not None:  # model/linear's, whose head is on a base that may pack its rows
+        return linear(rows)
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    device, longest = next(model.parameters()).device, max(map(len, rows))
-    filled = [[*row, *[base.config.pad_token_id] * (longest - len(row))] for row in rows]
-    seen = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
-    out = model(input_ids=torch.tensor(filled, device=device), attention_mask=torch.tensor(seen, device=device))
-    return out.logits.float()
+    ids, mask = padded(rows, base.config.pad_token_id, next(model.parameters()).device)
+    logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
+    return logits.float()
 
 
-def class_losses(model: nn.Module, rows: Sequence[Rendered], classes: Mapping[str, int]) -> torch.Tensor:
-    """-ln p of every row's label, float32; `classes`: the head's number for each label."""
+def padded(rows: Sequence[Tokens], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask, each (rows, tokens of the longest)."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
+    return ids, mask
+
+
+def class_losses(
+    model: nn.Module, rows: Sequence[Rendered], classes: Mapping[str, int], problem_type: ProblemType = SINGLE
+) -> torch.Tensor:
+    """-ln p of every row's label, float32; of a head for any number of labels its mean over the labels, each there or
+    not, so that the mean over rows is transformers' BCEWithLogitsLoss. `classes`: the head's number for each label."""
     logits = class_logits(model, [row.ids for row in rows])
+    if problem_type == MULTI:
+        there = torch.tensor([[label in (row.labels or ()) for label in classes] for row in rows], device=logits.device)
+        return F.binary_cross_entropy_with_logits(logits, there.float(), reduction="none").mean(1)
     targets = torch.tensor([classes[str(row.label)] for row in rows], device=logits.device)
     return F.cross_entropy(logits, targets, reduction="none")
 
@@ -84,30 +107,38 @@ def mean_class_loss(
     classes: Mapping[str, int],
     batch_rows: int,
     between: Callable[[], None] = nothing,
+    problem_type: ProblemType = SINGLE,
 ) -> float:
-    """Mean -ln p of a row's label over `rows`, in nats. `between` is called before each batch, and may raise to leave
+    """Mean of `class_losses` over `rows`, in nats. `between` is called before each batch, and may raise to leave
     early."""
     ordered = sorted(rows, key=lambda row: -len(row.ids))
     total = 0.0
     for start in range(0, len(ordered), batch_rows):
         between()
-        total += float(class_losses(model, ordered[start : start + batch_rows], classes).sum())
+        total += float(class_losses(model, ordered[start : start + batch_rows], classes, problem_type).sum())
     return total / len(ordered)
 
 
 @torch.no_grad()
-def score_classes(
+def all_logits(
     model: nn.Module, rows: Sequence[Tokens], labels: int, done: Callable[[int], None] = lambda rows: None
 ) -> torch.Tensor:
-    """ln p of every label for each row, float32 (rows, labels). `done` is told how many rows were answered since."""
+    """The head's logits for each row, float32 (rows, labels). `done` is told how many rows were answered since."""
     scores = torch.empty(len(rows), labels)
-    for chosen in _batches(rows):
-        scores[chosen] = class_logits(model, [rows[i] for i in chosen]).log_softmax(1).cpu()
+    for chosen in batches(rows):
+        scores[chosen] = class_logits(model, [rows[i] for i in chosen]).cpu()
         done(len(chosen))
     return scores
 
 
-def _batches(rows: Sequence[Tokens]) -> Iterator[list[int]]:
+def score_classes(
+    model: nn.Module, rows: Sequence[Tokens], labels: int, done: Callable[[int], None] = lambda rows: None
+) -> torch.Tensor:
+    """ln p of every label for each row, float32 (rows, labels), where a row has one of them. `done` as above."""
+    return all_logits(model, rows, labels, done).log_softmax(1)
+
+
+def batches(rows: Sequence[Tokens]) -> Iterator[list[int]]:
     """Row numbers in batches of like length, the longest first."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
     start = 0

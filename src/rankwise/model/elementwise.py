@@ -1,8 +1,8 @@
 """Norms, gated activations and rotary positions as single autograd functions, on a base that computes the same.
 
 The modules of transformers leave a dozen tensors for the backward pass and as many passes over memory; these leave the
-inputs. A module is recognised by what it has and then by what it computes: one of each class is run beside its
-replacement, and a class that gives something else keeps its own forward.
+inputs. On a GPU each is one kernel, made by torch.compile. A module is recognised by what it has and then by what it
+computes: one of each class is run beside its replacement, and a class that gives something else keeps its own forward.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from rankwise.model.compiled import on_gpu_compiled
+
 PROBED_TOKENS = 4
 
 
@@ -23,36 +25,63 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-        exact = torch.promote_types(x.dtype, torch.float32)
-        wide = x.to(exact, copy=True)
-        inverse = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-        inverse = inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        normed, inverse = _norm(x, weight, eps)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(x, weight, inverse)
-        return wide.mul_(inverse).mul_(weight.to(exact)).to(x.dtype)
+        return normed
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight, inverse = ctx.saved_tensors
-        normed = x.to(inverse.dtype, copy=True).mul_(inverse)
-        above = grad.to(inverse.dtype, copy=True).mul_(weight.to(inverse.dtype))
-        mean = torch.linalg.vecdot(above, normed).div_(x.shape[-1]).unsqueeze(-1)
-        return above.addcmul_(normed, mean, value=-1).mul_(inverse).to(x.dtype), None, None
+        return _norm_slope(grad, *ctx.saved_tensors), None, None
+
+
+@on_gpu_compiled
+def _norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The norm of x, and 1 / rms(x), (..., 1)."""
+    exact = torch.promote_types(x.dtype, torch.float32)
+    wide = x.to(exact, copy=True)
+    inverse = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    inverse = inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    return wide.mul_(inverse).mul_(weight.to(exact)).to(x.dtype), inverse
+
+
+@on_gpu_compiled
+def _norm_slope(grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+    normed = x.to(inverse.dtype, copy=True).mul_(inverse)
+    above = grad.to(inverse.dtype, copy=True).mul_(weight.to(inverse.dtype))
+    mean = torch.linalg.vecdot(above, normed).div_(x.shape[-1]).unsqueeze(-1)
+    return above.addcmul_(normed, mean, value=-1).mul_(inverse).to(x.dtype)
 
 
 class _Gated(torch.autograd.Function):
-    """silu(gate) * up; kept for the backward pass: gate, silu(gate), up."""
+    """silu(gate) * up; kept for the backward pass: gate, up, and silu(gate) where that is not cheap to do again."""
 
     @staticmethod
     def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        if gate.is_cuda:
+            ctx.save_for_backward(gate, up, None)
+            return _gated(gate, up)
         opened = F.silu(gate)
-        ctx.save_for_backward(gate, opened, up)
+        ctx.save_for_backward(gate, up, opened)
         return opened * up
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        gate, opened, up = ctx.saved_tensors
-        return torch.ops.aten.silu_backward(grad * up, gate), grad * opened
+        return _gated_slopes(grad, *ctx.saved_tensors)
+
+
+@on_gpu_compiled
+def _gated(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    return F.silu(gate) * up
+
+
+@on_gpu_compiled
+def _gated_slopes(
+    grad: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, opened: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Toward gate and up."""
+    opened = F.silu(gate) if opened is None else opened
+    return torch.ops.aten.silu_backward(grad * up, gate), grad * opened
 
 
 class _Rotary(torch.autograd.Function):
@@ -61,19 +90,20 @@ class _Rotary(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(cos, sin)
-        return _turned(x, cos, sin, 1)
+        return _turned(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         cos, sin = ctx.saved_tensors
-        return _turned(grad, cos, sin, -1), None, None
+        return _turned(grad, cos, -sin), None, None
 
 
-def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, way: int) -> torch.Tensor:
+@on_gpu_compiled
+def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     half = x.shape[-1] // 2
     out = torch.mul(x, cos)
-    out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-way)
-    out[..., half:].addcmul_(x[..., :half], sin[..., half:], value=way)
+    out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
+    out[..., half:].addcmul_(x[..., :half], sin[..., half:])
     return out
 
 

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from peft import PeftModel
 
 from rankwise.data.batch import SHARED_PREFIX_FLOOR
 from rankwise.model.cache import Cache
 from rankwise.model.packing import Packing, Prefix
+from rankwise.model.prefix import learnt_prefix
 
 Tokens = Sequence[int]
 Done = Callable[[int], None]
@@ -177,13 +179,14 @@ def _generate_batch(
 
 
 def _prefix(model: torch.nn.Module, prompts: Sequence[Tokens]) -> tuple[Prefix | None, int]:
-    """What all prompts begin with, computed once for all batches, and its length."""
-    shared = shared_tokens(prompts)
+    """What all prompts begin with, computed once for all batches, behind a learnt prefix if the model has one; and how
+    many of their tokens are in it."""
+    shared, learnt = shared_tokens(prompts), learnt_prefix(model)
     if not shared:
-        return None, 0
+        return learnt, 0
     device = next(model.parameters()).device
-    prefix = Prefix(shared)
-    packing = Packing([shared], device=device, cache=prefix)
+    prefix = Prefix(shared, learnt)
+    packing = Packing([shared], learnt or 0, device=device, cache=prefix)
     _logits(model, prompts[0][:shared], packing.positions(), packing, torch.tensor([shared - 1], device=device))
     return prefix, shared
 
@@ -206,7 +209,8 @@ def _logits(
     at: torch.Tensor | None,
 ) -> torch.Tensor:
     """Logits at the packed places `at` (all of them where None): (places, vocabulary)."""
-    return model(  # type: ignore[no-any-return]
+    base = model.get_base_model() if isinstance(model, PeftModel) else model  # PEFT's own forward adds a prefix itself
+    return base(  # type: ignore[no-any-return]
         input_ids=torch.tensor([list(ids)], device=positions.device),
         position_ids=positions,
         packing=packing,

@@ -13,8 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from rankwise.model.hidden import last_hidden, near, probe_ids
 from rankwise.model.packing import Packing
 
-LOGITS_HELD = 1 << 23
-"""Logits that are held at once, in float32 32 MB, in buffers made once a pass: half as many cost a fifth more time."""
+LOGITS_HELD = {"cpu": 1 << 23, "cuda": 1 << 27}
+"""Logits that are held at once, in float32 32 MB, in buffers made once a pass: half as many cost a fifth more time. A
+GPU reads the head's weight anew for each part of them, so it holds 0.5 GB."""
 TOLERANCE = 16
 """Of the probe of a head, in rounding steps of its dtype."""
 
@@ -23,7 +24,7 @@ def head_losses(head: nn.Module, hidden: torch.Tensor, targets: torch.Tensor) ->
     """-ln p of each target, float32 (n): hidden (n, d) under `head`, targets (n)."""
     if type(head) is nn.Linear and not any(p.requires_grad for p in head.parameters()):
         return _FrozenHead.apply(hidden, head.weight, head.bias, targets)  # type: ignore[no-any-return]
-    some = max(1, LOGITS_HELD // next(head.parameters()).shape[0])
+    some = max(1, LOGITS_HELD[hidden.device.type] // next(head.parameters()).shape[0])
     parts = zip(hidden.split(some), targets.split(some), strict=True)
     return torch.cat([checkpoint(_losses, head, *part, use_reentrant=False) for part in parts])  # type: ignore[no-untyped-call]
 
@@ -46,7 +47,7 @@ class _FrozenHead(torch.autograd.Function):
         exact = torch.promote_types(hidden.dtype, torch.float32)
         losses = hidden.new_empty(len(hidden), dtype=exact)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        some = min(len(hidden), max(1, LOGITS_HELD // len(weight)))
+        some = min(len(hidden), max(1, LOGITS_HELD[hidden.device.type] // len(weight)))
         held = hidden.new_empty(some, len(weight)), hidden.new_empty(some, len(weight), dtype=exact)
         for start in range(0, len(hidden), some):
             part = slice(start, start + some)

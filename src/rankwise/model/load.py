@@ -53,7 +53,12 @@ def load_base(folder: Path, dtype: str, device: str, quantization: str = "none")
     if quantization == "none":
         put_on(device, model, folder)
     # A base in few bits has larger activations, and so larger differences by rounding.
-    _require_packing(model, folder, (1 if quantization == "none" else 10) * TOLERANCE[dtype])
+    return make_ready(model, folder, (1 if quantization == "none" else 10) * TOLERANCE[dtype])
+
+
+def make_ready(model: PreTrainedModel, folder: Path, tolerance: float) -> PreTrainedModel:
+    """`model`, made with packed attention, proved and set up for packed batches. BaseError if it cannot take them."""
+    _require_packing(model, folder, tolerance)
     fuse_elementwise(model)
     fuse_rotary(model)
     trim_last_layer(model)

@@ -23,10 +23,11 @@ from rankwise.model.quantize import dense_weight, is_dense
 
 
 class LowRank(torch.autograd.Function):
-    """Inputs: x (..., in), layer of weight (out, in), bias (out) or None, A (r, in), B (out, r), scale, keep (..., in)
-    or None.
+    """Inputs: x (..., in), layer, its weight (out, in) in x's dtype, bias (out) or None, A (r, in), B (out, r), scale,
+    keep (..., in) or None.
 
-    `keep` is the dropout mask of the adapter's input, already divided by its keep rate.
+    `keep` is the dropout mask of the adapter's input, already divided by its keep rate. The weight is not kept for the
+    backward pass, which takes it from the layer again.
     """
 
     @staticmethod
@@ -34,6 +35,7 @@ class LowRank(torch.autograd.Function):
         ctx: Any,
         x: torch.Tensor,
         layer: nn.Module,
+        weight: torch.Tensor,
         bias: torch.Tensor | None,
         a: torch.Tensor,
         b: torch.Tensor,
@@ -44,7 +46,7 @@ class LowRank(torch.autograd.Function):
         low_a, low_b = a.to(x.dtype), b.to(x.dtype)
         seen = flat if keep is None else flat * keep.reshape(flat.shape)
         inner = seen @ low_a.t()
-        out = F.linear(flat, dense_weight(layer, x.dtype), bias).addmm_(inner, low_b.t(), alpha=scale)
+        out = F.linear(flat, weight, bias).addmm_(inner, low_b.t(), alpha=scale)
         ctx.save_for_backward(flat, inner, low_a, low_b, keep)
         ctx.layer, ctx.scale, ctx.shape = layer, scale, x.shape
         ctx.adapter_dtype, ctx.bias_dtype = a.dtype, None if bias is None else bias.dtype
@@ -59,14 +61,14 @@ class LowRank(torch.autograd.Function):
         grad_a = (grad_inner.t() @ seen).to(ctx.adapter_dtype)
         # The narrow operand first: grad^T inner takes half as long again.
         grad_b = (inner.t() @ grad).t().to(ctx.adapter_dtype).mul_(ctx.scale)
-        grad_bias = grad.sum(0).to(ctx.bias_dtype) if ctx.needs_input_grad[2] else None
+        grad_bias = grad.sum(0).to(ctx.bias_dtype) if ctx.needs_input_grad[3] else None
         grad_x = None
         if ctx.needs_input_grad[0]:
             through = grad_inner @ low_a
             if keep is not None:
                 through = through * keep.reshape(flat.shape)
             grad_x = through.addmm_(grad, dense_weight(ctx.layer, grad.dtype)).view(ctx.shape)
-        return grad_x, None, grad_bias, grad_a, grad_b, None, None
+        return grad_x, None, None, grad_bias, grad_a, grad_b, None, None
 
 
 class _Gain(torch.autograd.Function):
@@ -97,18 +99,18 @@ def _fused_forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> tor
     if name in self.lora_variant:
         if dropping:  # PEFT then drops from the base's input too
             return type(self).forward(self, x)  # type: ignore[no-any-return]
-        direction = LowRank.apply(x, base, None, a, b, scale, None)
-        out = _Gain.apply(direction, self.lora_magnitude_vector[name].weight / _column_norms(base, a, b, scale))
+        weight = dense_weight(base, x.dtype)
+        direction = LowRank.apply(x, base, weight, None, a, b, scale, None)
+        out = _Gain.apply(direction, self.lora_magnitude_vector[name].weight / _column_norms(weight, a, b, scale))
         return out if base.bias is None else out + base.bias  # type: ignore[no-any-return]
     keep = torch.empty_like(x).bernoulli_(1 - dropout.p).div_(1 - dropout.p) if dropping else None
-    return LowRank.apply(x, base, base.bias, a, b, scale, keep)  # type: ignore[no-any-return]
+    return LowRank.apply(x, base, dense_weight(base, x.dtype), base.bias, a, b, scale, keep)  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
-def _column_norms(layer: nn.Module, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
+def _column_norms(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
     """Norm of each output's weights, (out), a constant to the gradient: DoRA paper, section 4.3."""
-    weight = dense_weight(layer, a.dtype).to(a.dtype)
-    return torch.linalg.vector_norm(torch.addmm(weight, b, a, alpha=scale), dim=1)
+    return torch.linalg.vector_norm(torch.addmm(weight.to(a.dtype), b, a, alpha=scale), dim=1)
 
 
 def fuse(model: nn.Module) -> int:

@@ -21,6 +21,7 @@ from typing import Protocol
 import torch
 
 from rankwise.model.blocks import Block, Layout, attend_blocks
+from rankwise.model.flex import FlexLayout, flex_fits
 
 QUERIES = 64
 """Most queries of a row in one block: a longer row is cut, and each block's keys end with its queries. docs/log.md."""
@@ -34,15 +35,21 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 class Prefix:
-    """Every layer's keys and values of tokens that many rows begin with, computed once by a pass over them alone."""
+    """Every layer's keys and values of tokens that many rows begin with: computed once by a pass over them alone, or
+    learnt (model/prefix)."""
 
-    def __init__(self, length: int) -> None:
-        self.length = length
+    def __init__(self, length: int, before: Prefix | None = None) -> None:
+        """`length`: own tokens. `before`: what these follow and see; it is part of this one."""
+        self.length: int = length if before is None else before.length + length
+        self._before = before
         self._layers: dict[int, Pair] = {}
 
     def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
         """(1, K, P, D) each: the prefix as the only row of a packing."""
-        self._layers[layer] = (key[0].contiguous(), value[0].contiguous())
+        own = key[0].contiguous(), value[0].contiguous()
+        if self._before is not None:
+            own = torch.cat([self._before[layer][0], own[0]], 1), torch.cat([self._before[layer][1], own[1]], 1)
+        self._layers[layer] = own
 
     def __getitem__(self, layer: int) -> Pair:
         """Keys and values of a layer, (K, P, D)."""
@@ -103,6 +110,7 @@ class Packing:
         self.tree = tree
         self.device = device
         self._layouts: dict[tuple[_Heads, int | None], Layout] = {}
+        self._flex: dict[int | None, FlexLayout] = {}
 
     def positions(self) -> torch.Tensor:
         """Position of every packed token, (1, T)."""
@@ -131,10 +139,14 @@ class Packing:
             self.cache.fill(layer, self._rows(key), self._rows(value))
         reach = self.prefix + max([self.laid_out, *self.lengths])
         window = None if window is not None and reach <= window else window
+        known = None if self.known is None else self.known[layer]
+        if self.tree is None and flex_fits(query):
+            if window not in self._flex:
+                self._flex[window] = FlexLayout(self.lengths, self.prefix, self.laid_out, window, self.device)
+            return self._flex[window].attend(query, key, value, known, scale)[None]
         of = _Heads(query.shape[1], key.shape[1], query.shape[3])
         if (of, window) not in self._layouts:
             self._layouts[of, window] = Layout(list(self._cut(of, window)), query.shape[2], of.query, of.key)
-        known = None if self.known is None else self.known[layer]
         return attend_blocks(query, key, value, known, self.laid_out, scale, self._layouts[of, window])[None]
 
     def _cut(self, heads: _Heads, window: int | None) -> Iterator[Block]:

@@ -13,16 +13,16 @@ from math import sqrt
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from rankwise.errors import RunError
-from rankwise.facts.adapter import CONFIG, WEIGHTS
+from rankwise.facts.payload import CONFIG, WEIGHTS
 from rankwise.files import read_json, write_json
 from rankwise.model.attach import whole
 
 
-def start_of(model: PeftModel) -> dict[str, torch.Tensor]:
+def start_of(model: nn.Module) -> dict[str, torch.Tensor]:
     """A and B as they are now, by their names in an adapter's file, in the CPU's memory."""
     found = {}
     for name, p in model.named_parameters():

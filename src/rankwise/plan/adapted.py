@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rankwise.doctrine import Value
 from rankwise.facts import Anatomy
 from rankwise.facts.counts import trainable_parameters
 from rankwise.plan.adalora import initial_rank
+from rankwise.plan.full import trains_every_weight
+from rankwise.plan.prefix import HIDDEN, PROJECTION, TOKENS, VIRTUAL_TOKENS, tokens_before
 
 TARGETS = "lora.target_modules"
 LAYERS = "lora.layers_to_transform"
@@ -34,8 +37,12 @@ class Adapted:
     parameters: tuple[str, ...] = ()
     """Names of fused experts."""
     expert_rank: int | None = None
+    virtual_tokens: int = VIRTUAL_TOKENS
+    """Of the plan's prefix, or of one that it might have."""
+    prefix_projection: bool = False
+    encoder_hidden_size: int | None = None
 
-    def trainable(self, anatomy: Anatomy, method: str, virtual_tokens: int = 0, labels: int = 0) -> int:
+    def trainable(self, anatomy: Anatomy, method: str, labels: int = 0) -> int:
         """Of `method` at the plan's rank, for AdaLoRA the one that it begins with; where `rank_pattern` says otherwise,
         that holds. A method that cannot adapt experts leaves them as they are."""
         return trainable_parameters(
@@ -48,7 +55,9 @@ class Adapted:
             layers=self.layers,
             target_parameters=() if method in NOT_ON_EXPERTS else self.parameters,
             expert_r=self.expert_rank,
-            virtual_tokens=virtual_tokens,
+            virtual_tokens=self.virtual_tokens,
+            prefix_projection=self.prefix_projection,
+            encoder_hidden_size=self.encoder_hidden_size,
             labels=labels,
         )
 
@@ -60,8 +69,28 @@ class Adapted:
         return modules + anatomy.expert_trainable_parameters(self.parameters, expert_rank, self.rank_pattern)
 
 
+class Stored(NamedTuple):
+    """What an adapter stores with, and the key of the recipe that says how much."""
+
+    key: str | None
+    """None: it holds all that it can."""
+    size: int
+    parameters_at: Callable[[int], int]
+    """Of any size."""
+
+
+def stored(values: Mapping[str, Value], anatomy: Anatomy) -> Stored:
+    """By the values of a plan; of a prefix its keys and values, even where a larger network makes them."""
+    if trains_every_weight(values):
+        return Stored(None, 1, lambda _: anatomy.total_parameters)
+    if tokens := tokens_before(values):
+        return Stored(TOKENS, tokens, lambda count: count * 2 * anatomy.num_layers * anatomy.key_width)
+    on = adapted(values)
+    return Stored("lora.r", on.r, lambda rank: on.pairs(anatomy, rank))
+
+
 def adapted(values: Mapping[str, Value]) -> Adapted:
-    """By the values of a plan, settled or in the making."""
+    """By what is settled in a plan, LoRA's values even where another method is trained."""
     r, ranks, expert_rank = values["lora.r"], values[RANKS], values[EXPERT_RANK]
     assert isinstance(r, int | float)
     return Adapted(
@@ -72,6 +101,9 @@ def adapted(values: Mapping[str, Value]) -> Adapted:
         rank_pattern={name: int(rank) for name, rank in ranks.items()} if isinstance(ranks, dict) else {},
         parameters=expert_names(values),
         expert_rank=expert_rank if isinstance(expert_rank, int) else None,
+        virtual_tokens=tokens_before(values) or VIRTUAL_TOKENS,
+        prefix_projection=values.get(PROJECTION) is True,
+        encoder_hidden_size=hidden if isinstance(hidden := values.get(HIDDEN), int) else None,
     )
 
 

@@ -8,11 +8,14 @@ from typing import NamedTuple
 from rankwise.doctrine import Doctrine, Situation, Value, find_doctrine
 from rankwise.errors import RecipeError, raise_if_errors
 from rankwise.facts import Anatomy, ExpertParameter, Machine, Measurement
+from rankwise.facts.counts import UNATTACHED
 from rankwise.plan.adalora import decide_schedule
-from rankwise.plan.adapted import ALPHAS, EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS, adapted, target_names
+from rankwise.plan.adapted import ALPHAS, EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS, adapted, stored, target_names
 from rankwise.plan.capacity import judge_capacity
+from rankwise.plan.encoder_decoder import check_encoder_decoder
 from rankwise.plan.estimate import decide_checkpointing, estimate_memory, estimate_seconds
 from rankwise.plan.experts import decide_experts, settle_without_experts, without_dropout
+from rankwise.plan.full import agree_on_full, decide_full, decide_precision, trains_every_weight
 from rankwise.plan.given import decide_data, decide_what
 from rankwise.plan.layers import PEFTS_OWN, check_bias, check_layers, decide_layers, resolve_targets
 from rankwise.plan.ledger import Ledger
@@ -21,10 +24,13 @@ from rankwise.plan.method import METHODS_BUILT, with_costs
 from rankwise.plan.objections import Broken, broken_rules, cited_together, given_key
 from rankwise.plan.objective import answers_a_row, decide_looks, decide_objective, to_learn
 from rankwise.plan.plan import Plan
+from rankwise.plan.prefix import METHOD as PREFIX
+from rankwise.plan.prefix import OWN, RATE, decide_prefix, decide_rate
 from rankwise.plan.prepare import Prepared
 from rankwise.plan.quantization import QUANTIZATIONS, agree_on_quantization, check_start
 from rankwise.plan.situation import describe_situation, said_as, short_targets
 from rankwise.plan.spoken import Spoken, advice_of_all, advice_on, differing, method_advice, same_value, shown
+from rankwise.plan.unattached import decide_unattached, refuse_keys_of_prompt, unattached_plan
 from rankwise.recipe import Asked
 
 BFLOAT16_GAIN = 1.1
@@ -106,6 +112,41 @@ class _Advice:
         decide_what(self.ledger, self.prepared, self.doctrine)
         self._decide_method()
         decide_data(self.ledger, self.prepared)
+        if self.ledger.settled["method"] in UNATTACHED:
+            return self._unattached()
+        refuse_keys_of_prompt(self.ledger)
+        self._decide_adapter()
+        check_encoder_decoder(self.ledger, self.anatomy)
+        for key in _LENGTH:
+            self._advised(key)
+        decide_objective(self.ledger, self.anatomy, self.corpus)
+        steps = self._decide_steps()
+        decide_schedule(self.ledger, steps)
+        for key in _OPTIMIZER:
+            if key != RATE or not decide_rate(self.ledger):
+                self._advised(key)
+        self._decide_warmup()
+        self._decide_precision()
+        decide_checkpointing(self.ledger, self.anatomy, self.corpus, self.machine, self._trainable())
+        for key in _LOOKS:
+            self._advised(key)
+        decide_looks(self.ledger, steps)
+        what_then = self.asked.recipe.training.on_nonfinite
+        ratio = self.asked.recipe.training.loraplus_lr_ratio
+        one = "A and B at one rate, for which learning rates are advised"
+        if self.ledger.settled["method"] in ("prefix", "full"):
+            one = "no A and B here; all that is trained has one rate"
+        self.ledger.given("training.loraplus_lr_ratio", ratio, one)
+        self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
+        self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
+        raise_if_errors(RecipeError, self.ledger.problems)
+        self._report_unused_advice()
+        self._hold_yours_against_advice()
+        return with_costs(self._plan(steps), self.ledger.settled, self.anatomy, self.corpus)
+
+    def _decide_adapter(self) -> None:
+        """What LoRA is here; and where a prefix or the whole base is trained instead, that."""
+        found = len(self.ledger.problems)
         meant: tuple[ExpertParameter, ...] = ()
         for key in _ADAPTER:
             if self.continued is not None and key in self.continued.values:
@@ -122,30 +163,22 @@ class _Advice:
         check_layers(self.ledger, self.anatomy)
         check_bias(self.ledger, self.anatomy)
         check_start(self.ledger)
-        for key in _LENGTH:
-            self._advised(key)
-        decide_objective(self.ledger, self.anatomy, self.corpus)
-        steps = self._decide_steps()
-        decide_schedule(self.ledger, steps)
-        for key in _OPTIMIZER:
-            self._advised(key)
-        self._decide_warmup()
+        if trains_every_weight(self.ledger.settled) or self.ledger.settled["method"] == PREFIX:
+            del self.ledger.problems[found:]  # of a LoRA that is not trained
+            for key in OWN:
+                if self.continued is not None and key in self.continued.values:
+                    self._continue(key, self.continued.values[key])
+        decide_prefix(self.ledger, self.anatomy, self.corpus)
+        decide_full(self.ledger)
+
+    def _unattached(self) -> Plan:
+        """Of a method that takes no steps."""
         self._decide_precision()
-        decide_checkpointing(self.ledger, self.anatomy, self.corpus, self.machine, self._trainable())
-        for key in _LOOKS:
-            self._advised(key)
-        decide_looks(self.ledger, steps)
-        what_then = self.asked.recipe.training.on_nonfinite
-        ratio = self.asked.recipe.training.loraplus_lr_ratio
-        self.ledger.given(
-            "training.loraplus_lr_ratio", ratio, "A and B at one rate, for which learning rates are advised"
-        )
-        self.ledger.given("training.on_nonfinite", what_then, "a step that is not finite ends the run, its rows named")
-        self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for split, adapter and row order")
+        self.ledger.given("training.seed", self.asked.recipe.training.seed, "one seed for the split and every draw")
+        decide_unattached(self.ledger, self.prepared)
         raise_if_errors(RecipeError, self.ledger.problems)
-        self._report_unused_advice()
         self._hold_yours_against_advice()
-        return with_costs(self._plan(steps), self.anatomy, self.corpus)
+        return unattached_plan(self.ledger, self.prepared, self.machine, self.measured)
 
     def _decide_method(self) -> None:
         if self.continued is not None:
@@ -153,7 +186,10 @@ class _Advice:
                 self._continue(key, self.continued.values[key])
             return
         self._decide_built("method", method_advice(self.doctrine, self.situation), METHODS_BUILT)
+        if self.ledger.settled["method"] in UNATTACHED:
+            return
         self._decide_built("quantization", advice_on("quantization", self.doctrine, self.situation), QUANTIZATIONS)
+        agree_on_full(self.ledger)
         agree_on_quantization(self.ledger)
 
     def _advised(self, key: str) -> None:
@@ -221,7 +257,9 @@ class _Advice:
 
     def _hold_yours_against_advice(self) -> None:
         """A warning for each value of the user's that breaks a rule; what the plan itself chose is not warned about."""
-        fixed = self.continued.values if self.continued is not None else {}
+        fixed = set(self.continued.values) if self.continued is not None else set()
+        if self.ledger.settled["method"] == PREFIX:
+            fixed.add(RATE)  # the rules about it are of LoRA's
         broken: dict[str, list[Broken]] = {}
         for one in broken_rules(self.situation):
             key = given_key(one.key, self.asked.given)
@@ -238,7 +276,7 @@ class _Advice:
     def _report_unused_advice(self) -> None:
         """A note for each thing that the doctrine would set here and no plan of this build can hold."""
         for key in self.doctrine.decides:
-            advice = None if key in self.ledger.decisions else self.doctrine.advise(key, self.situation)
+            advice = None if key in self.ledger.settled else self.doctrine.advise(key, self.situation)
             if advice is not None:
                 message = (
                     f"{self.doctrine.name} would set {key} to {shown(advice.value)}: {advice.reason.rstrip('.')} "
@@ -261,7 +299,9 @@ class _Advice:
 
     def _decide_precision(self) -> None:
         key, wanted = "training.bf16", self.asked.recipe.training.bf16
-        if wanted != "auto":
+        if decide_precision(self.ledger):
+            pass
+        elif wanted != "auto":
             self.ledger.settle_yours(key, wanted)
         elif self.anatomy.source != "headers" and self.anatomy.dtype == "bfloat16":
             self.ledger.settle(key, True, "no weights are here to measure; its config keeps them so", "rankwise")
@@ -313,7 +353,7 @@ class _Advice:
         return adapted(self.ledger.settled).trainable(self.anatomy, str(self.ledger.settled["method"]))
 
     def _plan(self, steps: int) -> Plan:
-        on, trainable = adapted(self.ledger.settled), self._trainable()
+        by, trainable = stored(self.ledger.settled, self.anatomy), self._trainable()
         memory = estimate_memory(self.ledger, self.anatomy, self.corpus, self.machine, trainable)
         seconds = estimate_seconds(self.ledger, self.corpus, self.measured, steps)
         return Plan(
@@ -321,10 +361,12 @@ class _Advice:
             trainable_parameters=trainable,
             total_parameters=self.anatomy.total_parameters,
             capacity=judge_capacity(
-                on.r,
-                lambda rank: on.pairs(self.anatomy, rank),
+                by.size,
+                by.parameters_at,
                 to_learn(self.ledger, self.corpus, steps),
                 classes=len(self.corpus.labels) if self.anatomy.task == "seq_cls" else 0,
+                multi_label=self.corpus.shape == "label_lists",
+                key=by.key,
             ),
             memory_bytes=memory.training.total,
             memory=memory,

@@ -21,6 +21,7 @@ from rankwise.events import Observer, ignore
 from rankwise.facts import Anatomy, fetch_base, fetch_facts, locate_base
 from rankwise.recipe import Recipe
 
+RANK = "lora.r"
 WASTEFUL = 1000
 """Capacity over need from which more rank is for the speed of learning alone; a convention of ours."""
 _PATTERNS_HOLD = "raise the ranks in lora.rank_pattern, which sets those of all adapted layers, or adapt more layers"
@@ -41,7 +42,8 @@ class DescriptionLength(NamedTuple):
 class Capacity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    status: Literal["UNDERCAPACITY", "AMPLE", "WASTEFUL"]
+    status: Literal["UNDERCAPACITY", "AMPLE", "WASTEFUL", "NOT_APPLICABLE"]
+    """NOT_APPLICABLE: of a method that stores nothing in an adapter."""
     message: str
     capacity_bits: int
     required_bits: int
@@ -69,10 +71,14 @@ def judge_capacity(
     supervised_tokens: int,
     measured: DescriptionLength | None = None,
     classes: int = 0,
+    multi_label: bool = False,
+    key: str | None = RANK,
 ) -> Capacity:
     """`parameters_at`: trainable parameters of the plan's targets at a rank. Without `measured`, a bit a token; of a
-    sequence classifier, whose answers are single labels, as many bits as tell its `classes` apart."""
-    required = ceil(answer_bits(supervised_tokens, classes) if measured is None else measured.bits)
+    sequence classifier, whose answers are single labels, as many bits as tell its `classes` apart, or with
+    `multi_label`, a bit for each. `key`: what `r` is in a recipe; of a prefix, whose length stands where a rank does,
+    another one; None where every weight is trained."""
+    required = ceil(answer_bits(supervised_tokens, classes, multi_label) if measured is None else measured.bits)
     capacity = parameters_at(r) * BITS_PER_PARAMETER
     per_rank = (parameters_at(2) - parameters_at(1)) * BITS_PER_PARAMETER
     fixed = parameters_at(1) * BITS_PER_PARAMETER - per_rank  # of layers whose rank a pattern sets
@@ -80,14 +86,17 @@ def judge_capacity(
     suggested = _suggested_rank(HEADROOM * required - fixed, per_rank, smallest) if per_rank else r
     if capacity < required:
         status: Literal["UNDERCAPACITY", "AMPLE", "WASTEFUL"] = "UNDERCAPACITY"
-        rest = (
-            _too_small(smallest, suggested, (fixed + suggested * per_rank) / required) if per_rank else _PATTERNS_HOLD
-        )
+        if key is None:
+            rest = "every weight is trained already; take fewer rows, or a larger base"
+        elif key != RANK:
+            rest = f"raise {key} to at least {smallest}, or take lora"
+        elif per_rank:
+            rest = _too_small(smallest, suggested, (fixed + suggested * per_rank) / required)
+        else:
+            rest = _PATTERNS_HOLD
     elif capacity > WASTEFUL * required:
-        status, rest = (
-            "WASTEFUL",
-            "more than storage asks for; rank also speeds learning, so this is no fault by itself",
-        )
+        status, rest = "WASTEFUL", "more than storage asks for"
+        rest += "; rank also speeds learning, so this is no fault by itself" if key is not None else ""
     else:
         status, rest = "AMPLE", "enough"
     drawn = measured is not None and measured.low < measured.high
@@ -193,7 +202,7 @@ def count_tokens(
     located = locate_base(base, Path.cwd())
     fetch = fetch_facts if located.kind == "hub" else fetch_base  # a hub's tokenizer comes without its weights
     renderer = Renderer(fetch(located, observer))
-    labels = sorted({row.label for row in table.rows if row.label is not None})
+    labels = sorted({label for row in table.rows for label in row.own_labels})
     instruction = default_instruction(labels) if labels else None
     rendered = (renderer.render(asked(row, instruction)) for row in table.rows)
     return sum(row.num_supervised if supervised else len(row.ids) for row in rendered)

@@ -36,7 +36,7 @@ class Figures:
     """What a doctrine's plan comes to."""
 
     trainable_parameters: int
-    capacity: Literal["UNDERCAPACITY", "AMPLE", "WASTEFUL"]
+    capacity: Literal["UNDERCAPACITY", "AMPLE", "WASTEFUL", "NOT_APPLICABLE"]
     memory_bytes: int
     seconds: float | None
 
@@ -44,7 +44,7 @@ class Figures:
 @dataclass(frozen=True)
 class Comparison:
     compare: Mapping[str, Mapping[str, Cell]]
-    """Key -> doctrine -> its value."""
+    """Key -> doctrine -> its value; without those whose plan is of another method, and has no such key."""
     conflicts: tuple[str, ...]
     """Keys about which doctrines that speak of them differ."""
     yours: Mapping[str, str]
@@ -76,7 +76,9 @@ def compare_doctrines(asked: Asked, prepared: Prepared, machine: Machine, measur
     spoken_of = {key for doctrine in DOCTRINES.values() for key in doctrine.decides}
     dense = {EXPERT_RANK} if not own.anatomy.experts else set()
     keys = [key for key in own.plan.decisions if key in spoken_of - dense]
-    cells = {key: {name: _cell(key, made) for name, made in plans.items()} for key in keys}
+    cells = {
+        key: {name: _cell(key, made) for name, made in plans.items() if key in made.plan.decisions} for key in keys
+    }
     yours = {key: asked.where(key) for key in keys if own.plan.decisions[key].kind == "yours"}
     return Comparison(
         compare=cells,

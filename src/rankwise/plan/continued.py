@@ -10,8 +10,15 @@ from typing import Any
 from rankwise.doctrine import Value
 from rankwise.errors import AdapterError, Problem, raise_if_errors
 from rankwise.facts import Anatomy, BaseIdentity, read_adapter, verify_adapter
+from rankwise.facts.adapter import AdapterRecord
 from rankwise.facts.classifier import TRAINED
+from rankwise.facts.delta import METHOD
+from rankwise.facts.payload import CLASSIFIER, PROMPT
+from rankwise.facts.prefix import is_prefix, virtual_tokens
 from rankwise.plan.adapted import ALPHAS, EXPERT_RANK, EXPERTS, LAYERS, RANKS, TARGETS
+from rankwise.plan.prefix import HIDDEN, INIT, PROJECTION, TOKENS
+from rankwise.plan.prefix import METHOD as PREFIX
+from rankwise.recipe.schema import ProblemType
 
 _BEYOND = (
     "exclude_modules",
@@ -32,6 +39,8 @@ class Continued:
     """Recipe key -> the adapter's own value."""
     labels: tuple[str, ...]
     """What a classifier's head tells apart, or a causal base chooses among; empty for open answers."""
+    problem_type: ProblemType | None
+    """Of a classifier's head; None: of one made before there was a choice, for one label a text."""
     problems: tuple[Problem, ...]
     """Remarks; none is an error."""
 
@@ -43,6 +52,14 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
     facts = read_adapter(folder)
     config, record = facts.config, facts.record
     kept = "none" if record is None else record.base.quantization
+    if facts.is_delta:
+        whole: dict[str, Value] = {"method": METHOD, "quantization": "none"}
+        return Continued(folder, whole, () if record is None else record.task.labels, None, tuple(problems))
+    if facts.payload in (PROMPT, CLASSIFIER):
+        message = "its method only read the base: there is nothing in it to train on; leave adapter out"
+        raise AdapterError(problems=[*problems, Problem("error", "adapter-untrained", str(folder), message)])
+    if is_prefix(config):
+        return _continued_prefix(folder, config, facts.record, problems)
     targets, layers = config.get("target_modules"), config.get("layers_to_transform")
     start = config.get("init_lora_weights", True)
     own = ("modules_to_save",) if anatomy.task == "seq_cls" and _only_head(config) else ()
@@ -74,7 +91,29 @@ def read_continued(folder: Path, identity: BaseIdentity, anatomy: Anatomy) -> Co
         "lora.use_rslora": config.get("use_rslora", False),
         "lora.init_lora_weights": start,
     }
-    return Continued(folder, values, () if record is None else record.task.labels, tuple(problems))
+    task = None if record is None else record.task
+    labels, problem_type = ((), None) if task is None else (task.labels, task.problem_type)
+    return Continued(folder, values, labels, problem_type, tuple(problems))
+
+
+def _continued_prefix(
+    folder: Path, config: Mapping[str, Any], record: AdapterRecord | None, problems: Sequence[Problem]
+) -> Continued:
+    if config.get("prefix_projection"):
+        message = (
+            "the network that made its prefix is not in it (PEFT keeps what it made), so it cannot be trained on; "
+            "continue from one without prefix_projection"
+        )
+        raise AdapterError(problems=[*problems, Problem("error", "adapter-beyond-recipe", str(folder), message)])
+    values: dict[str, Value] = {
+        "method": PREFIX,
+        "quantization": "none",
+        TOKENS: virtual_tokens(config),
+        PROJECTION: False,
+        HIDDEN: None,
+        INIT: None,
+    }
+    return Continued(folder, values, () if record is None else record.task.labels, None, tuple(problems))
 
 
 def _only_head(config: Mapping[str, Any]) -> bool:

@@ -7,9 +7,11 @@ from math import ceil
 from rankwise.data.corpus import Corpus
 from rankwise.data.split import spread
 from rankwise.facts import Anatomy, Machine, Measurement
-from rankwise.plan.adapted import expert_names
+from rankwise.plan.adapted import EXPERTS, expert_names
+from rankwise.plan.encoder_decoder import largest_sides
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.memory import Memory, largest_micro_batch, plan_memory
+from rankwise.plan.prefix import tokens_before
 from rankwise.plan.rollouts import padded_batch, report_cost, step_tokens, with_reference
 from rankwise.plan.timing import tokens_a_row, training_seconds
 
@@ -18,14 +20,15 @@ EVALUATION_ROWS = 256
 """Most held-out rows that are looked at during training, spread over all; all are scored by `rankwise evaluate`."""
 
 
-TIMES = {"dora": 1.3, "adalora": 1.1, "nf4": 1.3, "int8": 1.3}
-"""As long as plain LoRA on the base as it is, which is what was measured."""
+TIMES = {"prefix": 1.3, "full": 2.1}
+"""As long as plain LoRA on the base as it is, which is what was measured. DoRA, AdaLoRA and quantised bases take within
+a tenth of it (docs/evidence/method_times.md)."""
 
 
 def decide_checkpointing(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> None:
     """Activations are computed again only where keeping them takes more memory than there is."""
     ledger.settled[CHECKPOINTING] = False
-    needed = _memory(ledger, anatomy, corpus, trainable).training.total
+    needed = _memory(ledger, anatomy, corpus, trainable, machine.device).training.total
     fits = needed <= machine.training_bytes
     asked = ledger.asked.recipe.training.gradient_checkpointing
     told = f"keeping all activations takes about {_gigabytes(needed)}, of {_gigabytes(machine.training_bytes)} here"
@@ -36,23 +39,28 @@ def decide_checkpointing(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machi
         ledger.settle(CHECKPOINTING, not fits, f"{told}{cost}", "rankwise")
 
 
-def _memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, trainable: int) -> Memory:
+def _memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, trainable: int, device: str) -> Memory:
     rows = int(ledger.number("training.per_device_train_batch_size"))
     classes = len(corpus.labels) if anatomy.task == "seq_cls" else 0
     supervised = ledger.asked.recipe.objective == "sft"
     share = bool(ledger.settled["shared_prefix"])
-    batch = largest_micro_batch(corpus, rows, share, classes > 0) if supervised else padded_batch(ledger, corpus)
+    if anatomy.kind == "encoder-decoder":
+        batch = largest_sides(corpus, rows)
+    else:
+        batch = largest_micro_batch(corpus, rows, share, classes > 0) if supervised else padded_batch(ledger, corpus)
+    batch = batch._replace(keys=batch.keys + tokens_before(ledger.settled))
     again, method = bool(ledger.settled[CHECKPOINTING]), str(ledger.settled["method"])
     quantization = str(ledger.settled["quantization"])
-    adapted = anatomy.targeted_experts(expert_names(ledger.settled))
+    adapted = anatomy.targeted_experts(expert_names(ledger.settled)) if EXPERTS in ledger.decisions else ()
     experts = sum(p.experts * p.in_features * p.out_features for p in adapted)
-    memory = plan_memory(anatomy, method, trainable, _dtype(ledger), batch, classes, again, quantization, experts)
-    return memory if supervised else with_reference(ledger, anatomy, corpus, memory, trainable, _dtype(ledger))
+    dtype = _dtype(ledger)
+    memory = plan_memory(anatomy, method, trainable, dtype, batch, classes, again, quantization, experts, device)
+    return memory if supervised else with_reference(ledger, anatomy, corpus, memory, trainable, dtype)
 
 
 def estimate_memory(ledger: Ledger, anatomy: Anatomy, corpus: Corpus, machine: Machine, trainable: int) -> Memory:
     """Bytes at each peak; a warning for what this machine has not room for."""
-    memory = _memory(ledger, anatomy, corpus, trainable)
+    memory = _memory(ledger, anatomy, corpus, trainable, machine.device)
     room, training = machine.training_bytes, memory.training.total
     if training > room:
         message = (
@@ -79,7 +87,7 @@ def estimate_seconds(ledger: Ledger, corpus: Corpus, measured: Measurement | Non
         return None
     batch = int(ledger.number("training.per_device_train_batch_size"))
     step_rows = batch * int(ledger.number("training.gradient_accumulation_steps"))
-    slower = TIMES.get(str(ledger.settled["method"]), 1.0) * TIMES.get(str(ledger.settled["quantization"]), 1.0)
+    slower = TIMES.get(str(ledger.settled["method"]), 1.0)
     if objective != "sft":
         trained, read = (steps * tokens for tokens in step_tokens(ledger, corpus))
         return slower * training_seconds(measured, dtype, trained, read)

@@ -15,13 +15,14 @@ from rankwise.plan.advise import Advised
 from rankwise.plan.method import Method
 from rankwise.plan.objections import Broken, broken_rules
 from rankwise.plan.plan import Decision, Plan
+from rankwise.plan.prefix import HIDDEN, PROJECTION, TOKENS
 from rankwise.plan.situation import said_as
 from rankwise.plan.spoken import METHOD_SOURCES, same_value
 from rankwise.recipe.keys import FOREIGN, LEAVES, accepts, nearest
 
-_SIZE = ("lora.r", TARGETS, LAYERS, EXPERTS, EXPERT_RANK, RANKS)
+_SIZE = ("lora.r", TARGETS, LAYERS, EXPERTS, EXPERT_RANK, RANKS, TOKENS)
 FIGURES: Mapping[str, tuple[str, ...]] = {
-    "trainable parameters": (*_SIZE, "lora.bias"),
+    "trainable parameters": (*_SIZE, "lora.bias", PROJECTION, HIDDEN),
     "capacity": _SIZE,
     "memory": (
         *(*_SIZE, "lora.bias", "training.bf16", "quantization"),
@@ -131,6 +132,8 @@ def explain_decision(advised: Advised, key: str) -> Explanation:
 
 
 def _unknown(key: str, plan: Plan) -> str:
+    if key in LEAVES and key.partition(".")[0] in ("lora", "prefix"):
+        return f"it is of another method than the plan's, {plan['method']}"
     if key in LEAVES:
         return "the plan decides nothing about it; it shows in what follows from it"
     plain = key.lower().replace("-", "_")

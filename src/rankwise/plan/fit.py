@@ -13,8 +13,11 @@ from typing import Any
 
 from rankwise.errors import Problem
 from rankwise.facts import Anatomy
+from rankwise.facts.counts import UNATTACHED
 from rankwise.plan.adapted import ALPHAS, RANKS, TARGETS, target_names
+from rankwise.plan.full import trains_every_weight
 from rankwise.plan.plan import Plan
+from rankwise.plan.prefix import METHOD as PREFIX
 
 Replan = Callable[[Sequence[str]], Plan]
 """Plan anew with these overrides (`key=value`) on top of the recipe."""
@@ -95,8 +98,10 @@ def _latest(overrides: Iterable[str]) -> tuple[str, ...]:
 
 
 def _ways(plan: Plan, anatomy: Anatomy) -> Iterator[tuple[tuple[str, ...], str]]:
-    if plan["training.bf16"] is False:
+    if plan["training.bf16"] is False and not trains_every_weight(plan.values()):
         yield ("training.bf16=true",), "the frozen base in bfloat16; on a processor without it, slower"
+    if plan["method"] in UNATTACHED:
+        return
     batch = _count(plan, "training.per_device_train_batch_size")
     accumulation = _count(plan, "training.gradient_accumulation_steps")
     while batch > 1:
@@ -110,11 +115,21 @@ def _ways(plan: Plan, anatomy: Anatomy) -> Iterator[tuple[tuple[str, ...], str]]
             ),
             f"{batch} rows a forward pass, {accumulation} passes a step: the same result, slower",
         )
-    if plan["quantization"] == "none":
+    if trains_every_weight(plan.values()):
+        yield (), "method: lora: it keeps no gradient and no moments of the base; not done for you"
+    elif plan["quantization"] == "none" and plan["method"] != PREFIX:
         yield (
             (),
             "a base in 4 bits (qlora) would take about a quarter of bfloat16's memory; this build has no qlora yet",
         )
+    yield from _smaller(plan, anatomy)
+    yield (), "shorter rows: set data.max_length with too_long: drop, which loses the longest rows; not done for you"
+
+
+def _smaller(plan: Plan, anatomy: Anatomy) -> Iterator[tuple[tuple[str, ...], str]]:
+    """An adapter of fewer parameters."""
+    if plan["method"] == PREFIX or trains_every_weight(plan.values()):
+        return  # keys and values of some tokens, next to nothing beside the base; or no adapter at all
     names = target_names(plan[TARGETS])
     roles = {layer.leaf: layer.role for layer in anatomy.targeted(names)}
     mlp = [name for name in names if roles.get(name.rpartition(".")[2]) in MLP]
@@ -125,7 +140,6 @@ def _ways(plan: Plan, anatomy: Anatomy) -> Iterator[tuple[tuple[str, ...], str]]
     while r // 2 >= max(LEAST_RANK, plan.capacity.smallest_rank):
         r //= 2
         yield (f"lora.r={r}",), f"rank {r}"
-    yield (), "shorter rows: set data.max_length with too_long: drop, which loses the longest rows; not done for you"
 
 
 def _count(plan: Plan, key: str) -> int:

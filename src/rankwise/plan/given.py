@@ -6,8 +6,10 @@ from rankwise.data.corpus import Corpus
 from rankwise.data.render import DEFAULT_TEMPLATE_NAME
 from rankwise.doctrine import Doctrine
 from rankwise.facts import Anatomy
+from rankwise.facts.counts import UNATTACHED
 from rankwise.plan.ledger import Ledger
 from rankwise.plan.prepare import Prepared
+from rankwise.plan.problem_type import decide_problem_type
 from rankwise.recipe.domains import Domain
 
 
@@ -19,12 +21,16 @@ def decide_what(ledger: Ledger, prepared: Prepared, doctrine: Doctrine) -> None:
     ledger.settle("model", prepared.located.source, described, where)
     ledger.given("domain", recipe.domain, "none named" if recipe.domain is None else "")
     ledger.given("task", anatomy.task, _task_reason(anatomy, corpus))
+    decide_problem_type(ledger, anatomy, corpus)
     ledger.settle("scorer", *_scorer(corpus, prepared.domain), "rankwise")
     ledger.given("objective", recipe.objective, "the rows have answers to learn from")
     ledger.given("doctrine", recipe.doctrine, f"{doctrine.title}; the default")
     continued = prepared.continued
     ledger.given("adapter", str(continued.folder) if continued else None, "a fresh adapter")
-    _decide_shared_prefix(ledger, anatomy)
+    if recipe.tracking is not None:
+        ledger.given("tracking", recipe.tracking, "")
+    if recipe.method not in UNATTACHED:
+        _decide_shared_prefix(ledger, anatomy)
 
 
 def decide_data(ledger: Ledger, prepared: Prepared) -> None:
@@ -35,10 +41,14 @@ def decide_data(ledger: Ledger, prepared: Prepared) -> None:
         reason = "the domain's held-out rows"
     else:
         in_proportion = ", each label in proportion" if corpus.labels else ""
+        in_proportion += ", a row by its rarest" if corpus.shape == "label_lists" else ""
         reason = f"{len(corpus.held_out)} rows held out, drawn by seed{in_proportion}"
     ledger.given("data.held_out", request.held_out, reason)
     longest = max(corpus.inspection.train_lengths.max, corpus.inspection.held_out_lengths.max)
-    ledger.given("data.max_length", corpus.max_length, f"the longest row has {longest} tokens")
+    longest_is = f"the longest row has {longest} tokens"
+    if prepared.anatomy.kind == "encoder-decoder":
+        longest_is = f"the longest prompt or answer has {longest} tokens; the two are read and written apart"
+    ledger.given("data.max_length", corpus.max_length, longest_is)
     ledger.given("data.too_long", request.too_long, "no row is cut or dropped unless you choose so")
     causal = prepared.anatomy.kind == "causal"
     turns = "every answer of a conversation is trained on" if causal else "a row has one answer, its last"
@@ -84,7 +94,7 @@ def _decide_shared_prefix(ledger: Ledger, anatomy: Anatomy) -> None:
     reason = "an encoder's tokens see what comes after them, so no beginning is the same in two rows"
     if anatomy.kind == "causal":
         reason = f"{objective} is trained by TRL, which pads rows and shares nothing between them"
-    if asked is True:
+    if asked is True and anatomy.kind != "encoder-decoder":  # where it is an error (plan/encoder_decoder)
         ledger.report("warning", "prefix-not-shared", ledger.asked.where(key), f"{reason}; nothing is shared")
     ledger.settle(key, False, reason, "rankwise")
 
@@ -103,6 +113,8 @@ def _decide_instruction(ledger: Ledger, corpus: Corpus, domain: Domain | None, e
 
 
 def _scorer(corpus: Corpus, domain: Domain | None) -> tuple[str, str]:
+    if corpus.shape == "label_lists":
+        return "micro_f1", "an answer is a set of labels, which may be right in part"
     if corpus.labels:
         return "accuracy", "the answer is one of the labels"
     if domain is not None and domain.kind == "open":

@@ -37,9 +37,11 @@ def resolve_targets(ledger: Ledger, anatomy: Anatomy, linear_layers: Sequence[st
     where = ledger.asked.where(TARGETS)
     here = f"it has {', '.join(linear_layers)}"
     if names and not targets.modules and not experts:
-        ledger.report("error", "no-target-matches", where, f"none of {', '.join(names)} is in this base; {here}")
+        ledger.report(
+            "error", "no-target-matches", where, f"none of {', '.join(names)} is a linear layer of this base; {here}"
+        )
     elif absent:
-        message = f"{', '.join(absent)}: nowhere in this base, left out; {here}"
+        message = f"{', '.join(absent)}: no linear layer of this base, left out; {here}"
         ledger.report("warning", "absent-target", where, message)
     if unreachable:
         # Asked for by the user it is an error; a doctrine's "all layers" means what can be reached.

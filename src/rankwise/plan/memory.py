@@ -17,15 +17,15 @@ from rankwise.facts import Anatomy
 HIDDEN_KEPT = 7
 """Tensors of the hidden size that a layer keeps a token for its backward pass, in the base's dtype: both norms' inputs
 and outputs, queries, what attention gives, and about one more of keys, values and adapters' products."""
-INNER_KEPT = 4
-"""The same of the size of its widest projection: gate, silu(gate), up, their product."""
+INNER_KEPT = {"cpu": 4, "cuda": 3}
+"""The same of the size of its widest projection: gate, up, their product; silu(gate) too, but on a GPU."""
 OWN_FORWARD = 2
 """Times as much is kept by layers that keep transformers' own forward, having no gate of the known make."""
-WEIGHTS_KEPT = 16
-"""Attention weights are kept for at most so many keys as times a head's numbers (model/blocks)."""
+WEIGHTS_KEPT = {"cpu": 16, "cuda": 0}
+"""Attention weights are kept for at most so many keys as times a head's numbers (model/blocks); a GPU keeps none."""
 HEAD_SIZE = 64
 """Of most bases: the attention weights of a token and key are one for so many numbers of its hidden state."""
-LOGITS_HELD = 1 << 23
+LOGITS_HELD = {"cpu": 1 << 23, "cuda": 1 << 27}
 """Most logits held at once (model/head), whatever the batch."""
 LOGIT_BYTES = 8
 """Of a logit, beside two copies in the base's dtype: in float32 itself and its slope."""
@@ -36,6 +36,8 @@ INNER_LIVE = 3
 """As HIDDEN_KEPT and INNER_KEPT, of the one layer that a forward pass without gradient is in."""
 PROCESS = 700 << 20
 """Interpreter and libraries, resident before any model."""
+SCIKIT_LEARN = 110 << 20
+"""Beside them, with scipy; measured, 0.11 GB more resident once both are imported."""
 EVALUATION_TOKENS = 6144
 """Most packed tokens of a forward pass without gradient."""
 EVALUATION_LOGITS = 4096
@@ -50,6 +52,7 @@ INT8_BYTES = 1.002
 """One, and a float32 scale for each row of some thousand weights."""
 WEIGHT_BYTES, GRADIENT_BYTES, MOMENT_BYTES = 4, 4, 8
 """Of a trained parameter, in float32: itself, its gradient, AdamW's two moments."""
+FLOAT64 = 8
 CHECKPOINTS = 3
 """Two are kept while one is written."""
 CHECKPOINT_BYTES = 16
@@ -62,11 +65,14 @@ class MicroBatch(NamedTuple):
     """The largest forward pass of a run."""
 
     tokens: int
-    """Packed, so that a beginning that all its rows share counts once; of an encoder padded."""
+    """Packed, so that a beginning that all its rows share counts once; of an encoder, and of both sides of an
+    encoder-decoder, padded."""
     targets: int
     """Positions with a loss."""
     keys: int = 0
     """Of the longest row: what its last token attends to."""
+    at_once: bool = False
+    """The logits of all targets are held at once, however many."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class TrainingMemory:
     """Bytes at the peak of training."""
 
     base: int
+    """What is not trained; where every weight is, the best ones so far, to which the last ones are held."""
     adapter: int
     """What is trained: the adapter, a classifier's head, biases; every weight where all are."""
     gradients: int
@@ -127,12 +134,15 @@ def plan_memory(
     checkpointing: bool = False,
     quantization: str = "none",
     experts: int = 0,
+    device: str = "cpu",
 ) -> Memory:
     """`method`: one of `facts/counts`' METHODS that trains. `dtype`: of the frozen base. `classes`: labels that a
     sequence classifier tells apart; 0: the answers are tokens of the vocabulary. `checkpointing`: activations of one
     layer at a time, and every layer's input. `experts`: weights of the fused experts that are adapted, which PEFT makes
     anew, with the adapter in them, for each pass."""
-    training = training_memory(anatomy, method, trainable, dtype, batch, classes, checkpointing, quantization, experts)
+    training = training_memory(
+        anatomy, method, trainable, dtype, batch, classes, checkpointing, quantization, experts, device
+    )
     held = training.base + training.adapter + PROCESS
     return Memory(
         training=training,
@@ -153,33 +163,37 @@ def training_memory(
     checkpointing: bool = False,
     quantization: str = "none",
     experts: int = 0,
+    device: str = "cpu",
 ) -> TrainingMemory:
     """Of `plan_memory`, the part that trains."""
     size, hidden = BYTES[dtype], anatomy.hidden_size
-    kept = HIDDEN_KEPT * hidden + INNER_KEPT * _widest(anatomy)
+    kept = HIDDEN_KEPT * hidden + INNER_KEPT[device] * _widest(anatomy)
     kept *= 1 if any(p.role == "gate" for p in anatomy.projections) else OWN_FORWARD
-    kept += hidden * min(batch.keys, WEIGHTS_KEPT * HEAD_SIZE) // HEAD_SIZE
+    kept += hidden * min(batch.keys, WEIGHTS_KEPT[device] * HEAD_SIZE) // HEAD_SIZE
     layers = 1 if checkpointing else anatomy.num_layers
     kept = anatomy.num_layers * hidden + kept if checkpointing else anatomy.num_layers * kept
     made = experts * (layers + 1) // anatomy.num_layers  # each layer's, and the gradient of one
     outputs = classes or anatomy.vocab_size
+    held = max(LOGITS_HELD[device], outputs)
     return TrainingMemory(
         base=frozen_bytes(anatomy, method, dtype, quantization),
         adapter=trainable * WEIGHT_BYTES,
         gradients=trainable * GRADIENT_BYTES,
         optimizer=trainable * MOMENT_BYTES,
         activations=(batch.tokens * (kept + PASSING * _widest(anatomy)) + made) * size,
-        logits=min(batch.targets * outputs, max(LOGITS_HELD, outputs)) * (2 * size + LOGIT_BYTES),
+        logits=(batch.targets * outputs if batch.at_once else min(batch.targets * outputs, held))
+        * (2 * size + LOGIT_BYTES),
         process=PROCESS,
     )
 
 
 def frozen_bytes(anatomy: Anatomy, method: str, dtype: str, quantization: str = "none") -> int:
-    """Of the base beside what is trained; `qlora` without a quantization is nf4. bitsandbytes takes linear layers, of
-    which one is unpacked at a time; head, embeddings, norms, biases and fused experts stay as they are."""
+    """Of the base beside what is trained; where all is, of the best weights so far. `qlora` without a quantization is
+    nf4. bitsandbytes takes linear layers, of which one is unpacked at a time; head, embeddings, norms, biases and fused
+    experts stay as they are."""
     size = BYTES[dtype]
     if method == "full":
-        return 0
+        return anatomy.total_parameters * WEIGHT_BYTES
     kept = {"none": NF4_BYTES if method == "qlora" else size, "nf4": NF4_BYTES, "int8": INT8_BYTES}[quantization]
     if kept == size:
         return anatomy.total_parameters * size
@@ -187,6 +201,22 @@ def frozen_bytes(anatomy: Anatomy, method: str, dtype: str, quantization: str = 
     layers = sum(p.in_features * p.out_features * p.count for p in kinds)
     unpacked = max((p.in_features * p.out_features for p in kinds), default=0)
     return round(layers * kept + (anatomy.total_parameters - layers + unpacked) * size)
+
+
+def reading_memory(anatomy: Anatomy, dtype: str, trainable: int, features: int = 0) -> Memory:
+    """Of a method that only reads the base: `features` bytes are kept of that, and `trainable` float64 numbers made of
+    it; without them, what the base answers with is its logits."""
+    forward = _forward_bytes(anatomy, dtype, EVALUATION_TOKENS, classes=1 if features else 0)
+    base, head = anatomy.total_parameters * BYTES[dtype], trainable * FLOAT64
+    process = PROCESS + (SCIKIT_LEARN if features else 0)
+    training = TrainingMemory(base, head, 0, 0, forward + features, 0, process)
+    return Memory(training=training, evaluation=training.total - features, merging=0)
+
+
+def features_bytes(anatomy: Anatomy, rows: int) -> int:
+    """Two kinds of features of every row in float32; of one of them, standardised, a copy in float64 and that of a
+    fold."""
+    return rows * anatomy.hidden_size * (2 * WEIGHT_BYTES + 2 * FLOAT64)
 
 
 def disk_bytes(trainable: int) -> DiskBytes:
@@ -222,8 +252,9 @@ def _forward_bytes(anatomy: Anatomy, dtype: str, tokens: int, classes: int) -> i
 
 
 def _merging_bytes(anatomy: Anatomy, method: str, trainable: int) -> int:
-    """The base as its files have it, the adapter, and one layer's weight with what is added, in float32."""
-    if method == "full":
+    """The base as its files have it, the adapter, and one layer's weight with what is added, in float32; 0: of a
+    prefix, which no weight can hold."""
+    if method == "prefix":
         return 0
     largest = max(p.in_features * p.out_features for p in anatomy.projections)
     stored = anatomy.total_parameters * BYTES.get(anatomy.dtype, WEIGHT_BYTES)

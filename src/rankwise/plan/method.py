@@ -9,25 +9,31 @@ form is not computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rankwise.data.corpus import Corpus
-from rankwise.doctrine import DOCTRINES, Situation
+from rankwise.doctrine import DOCTRINES, Situation, Value
 from rankwise.facts import Anatomy, Machine
-from rankwise.facts.counts import METHODS
+from rankwise.facts.counts import METHODS, UNATTACHED
 from rankwise.plan.adapted import adapted
-from rankwise.plan.memory import GRADIENT_BYTES, MOMENT_BYTES, PROCESS, WEIGHT_BYTES, frozen_bytes
+from rankwise.plan.memory import (
+    GRADIENT_BYTES,
+    MOMENT_BYTES,
+    WEIGHT_BYTES,
+    features_bytes,
+    frozen_bytes,
+    reading_memory,
+)
 from rankwise.plan.objections import Broken, broken_rules
 from rankwise.plan.plan import Plan
+from rankwise.plan.prefix import VIRTUAL_TOKENS
 
-METHODS_BUILT = ("lora", "qlora", "dora", "adalora")
+METHODS_BUILT = ("lora", "qlora", "dora", "adalora", "prefix", "full", *UNATTACHED)
 """What this build can train."""
 
 TRAINED_BYTES = WEIGHT_BYTES + GRADIENT_BYTES + MOMENT_BYTES
-VIRTUAL_TOKENS = 20
-"""Length of the prefix that is counted; PEFT has no default."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def weigh_methods(
     plan: Plan, situation: Situation, anatomy: Anatomy, corpus: Corpus, machine: Machine
 ) -> tuple[Method, ...]:
     """All of `facts/counts`' METHODS, each at the plan's rank, targets and batch where it has them."""
-    costs = Costs(plan, anatomy, corpus)
+    costs = Costs(plan, situation.settled, anatomy, corpus)
     room = machine.training_bytes
     methods = []
     for name in METHODS:
@@ -97,24 +103,23 @@ def weigh_methods(
 class Costs:
     """What a method takes at the plan's rank, targets, batch and precision."""
 
-    def __init__(self, plan: Plan, anatomy: Anatomy, corpus: Corpus) -> None:
+    def __init__(self, plan: Plan, settled: Mapping[str, Value], anatomy: Anatomy, corpus: Corpus) -> None:
+        """`settled`: values, LoRA's among them where the plan is of another method."""
         self.plan, self.anatomy, self.corpus = plan, anatomy, corpus
-        self.on = adapted(plan.values())
+        self.on = adapted(settled)
         self.dtype = "bfloat16" if plan["training.bf16"] else "float32"
 
     def trainable(self, name: str) -> int:
-        labels = len(self.corpus.labels)
-        return self.on.trainable(self.anatomy, name, virtual_tokens=VIRTUAL_TOKENS, labels=labels)
+        return self.on.trainable(self.anatomy, name, labels=len(self.corpus.labels))
 
     def memory_bytes(self, name: str, trainable: int) -> int:
         """At the peak; of `prompt` and `classifier`, at the peak of running the base."""
+        if name in UNATTACHED:
+            features = features_bytes(self.anatomy, len(self.corpus.train)) if name == "classifier" else 0
+            return reading_memory(self.anatomy, self.dtype, trainable, features).training.total
         own = name == self.plan["method"]
         weights = frozen_bytes(self.anatomy, name, self.dtype, str(self.plan["quantization"]) if own else "none")
-        if name == "prompt":
-            return PROCESS + weights
         trained = trainable * TRAINED_BYTES
-        if name == "classifier":  # one forward pass, of which the features of every row are kept
-            return PROCESS + weights + WEIGHT_BYTES * self.anatomy.hidden_size * len(self.corpus.train) + trained
         memory = self.plan.memory
         assert memory is not None  # a plan that was just made
         held = memory.training
@@ -123,7 +128,7 @@ class Costs:
     def time(self, name: str) -> float | None:
         """Of training, in times of LoRA's; None where there is no closed form."""
         body, head = self._multiplied()
-        adapter = self.on.pairs(self.anatomy)
+        adapter = self.on.pairs(self.anatomy) / self._stacks
         lora = 2 * (body + head) + 3 * adapter
         epochs = self.plan["training.num_train_epochs"]
         assert isinstance(epochs, int | float)
@@ -136,24 +141,45 @@ class Costs:
         }
         return costs[name] / lora if name in costs else None
 
+    @property
+    def _stacks(self) -> int:
+        """Of layers, of which a token passes one."""
+        return 2 if self.anatomy.kind == "encoder-decoder" else 1
+
     def _multiplied(self) -> tuple[float, float]:
         """Weights that a token of a row meets: in the body, and in the head, which only supervised tokens reach."""
         body = 0.0
         for p in self.anatomy.projections:
             met = p.count * (self.anatomy.active_experts / self.anatomy.experts if p.role == "expert" else 1)
             body += p.in_features * p.out_features * met if p.role != "head" else 0
-        supervised = self.corpus.supervised_tokens / sum(self.corpus.train_lengths)
-        return body, self.anatomy.hidden_size * self.anatomy.vocab_size * supervised
+        supervised = self.corpus.supervised_tokens / sum(len(row.ids) for row in self.corpus.train_rendered)
+        return body / self._stacks, self.anatomy.hidden_size * self.anatomy.vocab_size * supervised
 
 
-def with_costs(plan: Plan, anatomy: Anatomy, corpus: Corpus) -> Plan:
-    """`plan` with what its method costs, and what training every weight would, beside the method's reason."""
-    costs, every, decision = Costs(plan, anatomy, corpus), plan.total_parameters, plan.decisions["method"]
+def with_costs(plan: Plan, settled: Mapping[str, Value], anatomy: Anatomy, corpus: Corpus) -> Plan:
+    """`plan` with what its method costs beside the method's reason, and what training every weight would; where that
+    is the method, what LoRA would."""
+    costs, every = Costs(plan, settled, anatomy, corpus), plan.total_parameters
+    decision = plan.decisions["method"]
+    if decision.value == "full":
+        trained = costs.trainable("lora")
+        note = (
+            f"here it trains all {every:,} parameters in about {plan.memory_bytes / 1e9:.1f} GB; lora of rank "
+            f"{costs.on.r} would train {trained / every:.2%} of them in {costs.memory_bytes('lora', trained) / 1e9:.1f}"
+            f" GB and {1 / (costs.time('full') or 1):.2f} of the time"
+        )
+        return _with_note(plan, note)
+    times = (costs.time("full") or 1) / (costs.time(str(decision.value)) or 1)
     note = (
         f"here it trains {plan.trainable_parameters / every:.2%} of the parameters in about "
         f"{plan.memory_bytes / 1e9:.1f} GB; training all would take {costs.memory_bytes('full', every) / 1e9:.1f} GB "
-        f"and {costs.time('full'):.1f} times as long"
+        f"and {times:.1f} times as long"
     )
+    return _with_note(plan, note)
+
+
+def _with_note(plan: Plan, note: str) -> Plan:
+    decision = plan.decisions["method"]
     told = decision.model_copy(update={"reason": f"{decision.reason}; {note}"})
     return plan.model_copy(update={"decisions": {**plan.decisions, "method": told}})
 

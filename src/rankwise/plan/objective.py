@@ -16,6 +16,7 @@ from rankwise.errors import Problem, RecipeError
 from rankwise.facts import Anatomy
 from rankwise.plan.adapted import TARGETS, target_names
 from rankwise.plan.ledger import Ledger
+from rankwise.plan.prefix import METHOD as PREFIX
 from rankwise.plan.quantization import CHANGE_BASE
 from rankwise.recipe.keys import LEAVES
 
@@ -35,6 +36,13 @@ def require_trl(objective: str, where: str) -> None:
     """RecipeError where the objective needs TRL and it is not installed."""
     if objective != "sft" and find_spec("trl") is None:
         message = f"{objective} is trained by TRL, which is not installed; pip install 'rankwise[rl]'"
+        raise RecipeError(problems=[Problem("error", "extra-missing", where, message)])
+
+
+def require_tracker(tracker: str | None, where: str) -> None:
+    """RecipeError where the tracker is not installed."""
+    if tracker is not None and find_spec(tracker) is None:
+        message = f"{tracker} is not installed; pip install 'rankwise[{tracker}]', or write tracking: null"
         raise RecipeError(problems=[Problem("error", "extra-missing", where, message)])
 
 
@@ -88,6 +96,8 @@ def _obstacles(ledger: Ledger, anatomy: Anatomy) -> Iterator[tuple[str, str]]:
         yield "task", f"{anatomy.architecture} is trained for {anatomy.task}: {why}"
     if method not in METHODS:
         why = "TRL would keep the adapter of a quantised base in bfloat16, and knows no rank schedule"
+        why = "it is trained in packed batches, and TRL pads rows" if method == PREFIX else why
+        why = "the reference is the base without its adapter, and there is none" if method == "full" else why
         yield "method", f"method {method} is for answers alone ({why}); take {' or '.join(METHODS)}"
     if start in CHANGE_BASE:
         yield "lora.init_lora_weights", f"{start} writes into the base, which is the reference here; leave it out"

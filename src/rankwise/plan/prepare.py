@@ -17,7 +17,7 @@ from rankwise.data.read import read_table
 from rankwise.data.render import Renderer
 from rankwise.data.request import corpus_request
 from rankwise.doctrine import find_doctrine
-from rankwise.errors import AdapterError, BaseError, DataError, Problem, RankwiseError, RecipeError
+from rankwise.errors import AdapterError, DataError, Problem, RankwiseError, RecipeError
 from rankwise.events import Observer
 from rankwise.facts import (
     Anatomy,
@@ -30,17 +30,18 @@ from rankwise.facts import (
     read_anatomy,
     require_body,
 )
-from rankwise.facts.base import Task
+from rankwise.facts.classifier import MULTI, SINGLE
+from rankwise.facts.counts import UNATTACHED
+from rankwise.facts.encoder_decoder import require_start
 from rankwise.facts.folder import weight_files
 from rankwise.plan.continued import Continued, read_continued
-from rankwise.plan.objective import require_trl
+from rankwise.plan.objective import require_tracker, require_trl
+from rankwise.plan.problem_type import problem_type_of
 from rankwise.recipe import Asked
 from rankwise.recipe.domains import Domain, find_domain
 
 T = TypeVar("T")
 
-TASKS_BUILT: tuple[Task, ...] = ("causal_lm", "seq_cls")
-"""What this build can train; the others are planned."""
 _KINDS = {"causal": "a causal base", "encoder": "an encoder", "encoder-decoder": "an encoder-decoder"}
 
 
@@ -60,12 +61,13 @@ class Prepared:
 def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepared:
     """All that the recipe speaks of; what is wrong with base, domain and data is raised together.
 
-    To plan, a base's config.json is enough: what then is estimated, or cannot be trained yet, is among the corpus'
-    problems. `to_train`: weights and tokenizer must be there, and the base must be of a kind this build trains.
+    To plan, a base's config.json is enough: what then is estimated is among the corpus' problems. `to_train`: weights
+    and tokenizer must be there, and the base must have all that its task needs.
     """
     recipe, faults = asked.recipe, list[RankwiseError]()
     if to_train:
         _attempt(faults, lambda: require_trl(recipe.objective, asked.where("objective")))
+        _attempt(faults, lambda: require_tracker(recipe.tracking, asked.where("tracking")))
     base = _attempt(faults, lambda: _read_base(asked, observer, to_train))
     domain = request = corpus = continued = None
     if recipe.domain is not None:
@@ -86,9 +88,12 @@ def prepare(asked: Asked, observer: Observer, to_train: bool = False) -> Prepare
         raise _together(faults)
     assert base is not None and corpus is not None
     corpus = replace(corpus, problems=(*_shortcomings(base), *corpus.problems))
-    anatomy = base.anatomy if base.anatomy.kind != "encoder" else as_classifier(base.anatomy, len(corpus.labels))
-    if to_train and anatomy.kind == "encoder":
+    headed = base.anatomy.kind == "encoder" and recipe.method not in UNATTACHED
+    anatomy = base.anatomy if not headed else as_classifier(base.anatomy, len(corpus.labels))
+    if to_train and headed:
         require_body(base.anatomy, anatomy)
+    if to_train and anatomy.kind == "encoder-decoder":
+        require_start(base.path)
     if continued is not None and anatomy.kind == "encoder":
         _require_labels(continued, corpus)
     return Prepared(base.located, base.path, anatomy, base.renderer, domain, corpus, continued)
@@ -114,8 +119,10 @@ def _read_corpus(asked: Asked, request: CorpusRequest, base: _Base, domain: Doma
 def _read_texts(asked: Asked, request: CorpusRequest, base: _Base) -> Corpus:
     """Rows for an encoder, which chooses among labels and writes nothing. Raises DataError for open answers."""
     corpus = build_corpus(request, base.renderer, base.anatomy.max_length)
-    if len(corpus.labels) < 2:
+    lists = corpus.shape == "label_lists"
+    if len(corpus.labels) < (1 if lists else 2):
         found = f"{corpus.shape} rows with open answers" if not corpus.labels else f"one label, {corpus.labels[0]}"
+        found = "rows whose lists of labels are all empty" if lists else found
         message = (
             f"{found}, and {base.anatomy.architecture} is an encoder, which can only choose among labels: give "
             "text/label rows of two labels or more, or a base that writes its answers (a causal one)"
@@ -125,7 +132,7 @@ def _read_texts(asked: Asked, request: CorpusRequest, base: _Base) -> Corpus:
     if asked.recipe.data.instruction is not None:
         message = "an encoder reads the text alone, so this prompt is not used"
         problems.append(Problem("warning", "instruction-not-used", asked.where("data.instruction"), message))
-    if not any(row.label in corpus.labels for row in corpus.held_out):
+    if not any(row.told_by(corpus.labels) for row in corpus.held_out_rendered):
         message = "no held-out row has a label that is trained on, so the head could not be judged; give others"
         problems.append(Problem("error", "held-out-labels-unknown", str(request.held_out), message))
         raise DataError(problems=problems)
@@ -134,8 +141,16 @@ def _read_texts(asked: Asked, request: CorpusRequest, base: _Base) -> Corpus:
 
 def _require_labels(continued: Continued, corpus: Corpus) -> None:
     """AdapterError unless the head that is trained on was made for the labels of these rows, in their order."""
-    if continued.labels == corpus.labels:
+    made_for = continued.problem_type or SINGLE
+    if (made_for, continued.labels) == (problem_type_of(corpus), corpus.labels):
         return
+    if made_for != problem_type_of(corpus):
+        gives, have = ("any number of labels", "one each") if made_for == MULTI else ("one label", "lists of them")
+        message = (
+            f"its head gives a text {gives} and these rows have {have}; give rows of its kind, or leave adapter out to "
+            "train a fresh head"
+        )
+        raise AdapterError(problems=[Problem("error", "adapter-of-other-labels", str(continued.folder), message)])
     message = (
         f"its head tells {', '.join(continued.labels)} apart and these rows have {', '.join(corpus.labels)}; give rows "
         "of its labels, or leave adapter out to train a fresh head"
@@ -184,8 +199,6 @@ def _read_base(asked: Asked, observer: Observer, to_train: bool) -> _Base:
         faults.append(RecipeError(problems=[Problem("error", "task-of-another-base", asked.where("task"), message)]))
     if to_train:
         _attempt(faults, lambda: weight_files(path))
-        if anatomy.task not in TASKS_BUILT:
-            faults.append(BaseError(f"{model}: {_not_built(anatomy)}"))
     if renderer is None or faults:
         raise _together(faults)
     return _Base(located, path, anatomy, renderer)
@@ -202,16 +215,12 @@ def _why_not(task: str, anatomy: Anatomy) -> str:
     return f"{told}; leave task out"
 
 
-def _not_built(anatomy: Anatomy) -> str:
-    return f"{_described(anatomy)}, so its task is {anatomy.task}; this build trains {' and '.join(TASKS_BUILT)} only"
-
-
 def _described(anatomy: Anatomy) -> str:
     return f"{anatomy.architecture} is {_KINDS[anatomy.kind]}"
 
 
 def _shortcomings(base: _Base) -> list[Problem]:
-    """What is planned for a base without being known of it, or that cannot be trained."""
+    """What is planned for a base without being known of it."""
     anatomy, found = base.anatomy, list[Problem]()
     if anatomy.source != "headers":
         origin = "config.json alone" if anatomy.source == "config" else "transformers' own model of config.json"
@@ -225,9 +234,6 @@ def _shortcomings(base: _Base) -> list[Problem]:
             "lengths, steps' cost and capacity with them; add it to count them"
         )
         found.append(Problem("note", "tokens-estimated", "model", message))
-    if anatomy.task not in TASKS_BUILT:
-        message = f"{_not_built(anatomy)}: this is planned, and train will refuse it"
-        found.append(Problem("warning", "task-not-built", "model", message))
     return found
 
 
@@ -236,6 +242,11 @@ def _read_continued(asked: Asked, base: _Base) -> Continued | None:
     adapter = asked.recipe.adapter
     if adapter is None:
         return None
+    if asked.recipe.method in UNATTACHED:
+        message = f"method {asked.recipe.method} trains nothing that could be gone on from; leave adapter out"
+        raise RecipeError(
+            problems=[Problem("error", f"not-with-{asked.recipe.method}", asked.where("adapter"), message)]
+        )
     path = asked.path(adapter)
     folder = locate_adapter(str(path) if path.exists() else adapter).absolute()
     return read_continued(folder, identify_base(base.path), base.anatomy)

@@ -8,6 +8,8 @@ QUANTIZATIONS = ("none", "nf4", "int8")
 BUILT = {
     ("lora", "none"),
     ("adalora", "none"),
+    ("prefix", "none"),
+    ("full", "none"),
     ("qlora", "nf4"),
     ("qlora", "int8"),
     *(("dora", kept) for kept in QUANTIZATIONS),

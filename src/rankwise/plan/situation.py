@@ -35,6 +35,7 @@ def describe_situation(recipe: Recipe, prepared: Prepared, machine: Machine, set
         experts=anatomy.experts,
         active_experts=anatomy.active_experts,
         labels=len(corpus.labels),
+        multi_label=corpus.shape == "label_lists",
         task=anatomy.task,
         objective=recipe.objective,
         goal=recipe.goal,

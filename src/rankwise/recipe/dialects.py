@@ -88,8 +88,13 @@ PEFT = Dialect(
         "target_parameters": "lora.target_parameters",
         "use_rslora": "lora.use_rslora",
         "init_lora_weights": "lora.init_lora_weights",
+        "num_virtual_tokens": "prefix.num_virtual_tokens",
+        "prefix_projection": "prefix.prefix_projection",
+        "init_weights": "prefix.init_weights",
     },
     {
+        # of a prefix, what PEFT takes from the base
+        **{"num_layers": ..., "token_dim": ..., "num_attention_heads": ..., "num_transformer_submodules": ...},
         **{"peft_version": ..., "inference_mode": ..., "auto_mapping": ..., "fan_in_fan_out": ...},
         **{"megatron_core": "megatron.core", "qalora_group_size": 16, "runtime_config": ...},
         **{"use_qalora": False, "ensure_weight_tying": False},

@@ -18,11 +18,11 @@ SHOWN = 80
 """Characters of a value that are shown."""
 
 OF_ANOTHER_TASK = {
-    "causal_lm": "this base writes nothing: it is no causal one",
-    "seq_cls": "this build puts a head on encoders alone; on text/label rows a causal base scores every label",
-    "seq_2_seq_lm": "this build trains causal bases and encoders; a causal one generates the answer to the question",
+    "causal_lm": "this base is no causal one, which goes on where its prompt ends",
+    "seq_cls": "this build puts a head on encoders alone; on text/label rows a base that writes scores every label",
+    "seq_2_seq_lm": "this base is no encoder-decoder; a causal one generates the answer to the question",
 }
-"""Why a base is not trained for a task that is not its own, or that this build has not."""
+"""Why a base is not trained for a task that is not its own."""
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,11 @@ def unknown_key(section: str, name: str, holds_mapping: bool = False) -> str:
     return f"{got}; did you mean {meant}? {listing}"
 
 
+def instead_of(section: str) -> str:
+    """What was meant by a value where `section` has keys, if other tools call a value so."""
+    return f"; did you mean {FOREIGN[section]}?" if section in FOREIGN else ""
+
+
 def _meant(section: str, name: str, holds_mapping: bool) -> str | None:
     if "." in name:
         return nearest(name, LEAVES)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rankwise.errors import Problem, RecipeError, raise_if_errors
+from rankwise.files import user_path
 from rankwise.recipe.keys import (
     LEAVES,
     SECTIONS,
@@ -19,6 +20,7 @@ from rankwise.recipe.keys import (
     choices,
     dotted,
     holds_mapping,
+    instead_of,
     item_accepts,
     nearest,
     spellings,
@@ -57,7 +59,7 @@ class Asked:
 
     def path(self, value: str) -> Path:
         """A path written in the recipe, resolved against the recipe's folder."""
-        return self.folder / Path(value).expanduser()
+        return self.folder / user_path(value)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Asked:
@@ -167,7 +169,7 @@ def _flatten(mapping: Mapping[str, Node], section: str, leaves: dict[str, Node],
                 _flatten(node.value, key, leaves, faults)
             elif node.value is not None:
                 inside = ", ".join(SECTIONS[key].model_fields)
-                message = f"{key} is {_shown(node.value)}; expected keys below it: {inside}"
+                message = f"{key} is {_shown(node.value)}; expected keys below it: {inside}{instead_of(key)}"
                 faults.append(Fault(node.place, "not-a-mapping", message))
         elif key in leaves:
             names = " and ".join(other for other in known if known[other] == key)
@@ -188,7 +190,9 @@ def _read_overrides(overrides: Sequence[str], faults: list[Fault]) -> dict[str, 
             faults.append(Fault(place, "bad-override", "expected KEY=VALUE, such as lora.r=32"))
         elif name in SECTIONS:
             inside = ", ".join(dotted(name, key) for key in SECTIONS[name].model_fields)
-            faults.append(Fault(place, "bad-override", f"{name} is a section; set one of its keys: {inside}"))
+            faults.append(
+                Fault(place, "bad-override", f"{name} is a section; set one of its keys: {inside}{instead_of(name)}")
+            )
         elif section not in SECTIONS or last not in spellings(section):
             faults.append(_unknown_override(place, name, text))
         elif (key := spellings(section)[last]) in found:
@@ -216,7 +220,7 @@ def _from_here(node: Node) -> Node:
     """A path on the command line is relative to the working folder, unlike one in the recipe."""
     if not isinstance(node.value, str) or not node.value:
         return node
-    path = Path(node.value).expanduser()
+    path = user_path(node.value)
     written_as_path = node.value.startswith((".", "~")) or path.suffix in _FILES
     return replace(node, value=str(path.absolute())) if written_as_path or path.exists() else node
 

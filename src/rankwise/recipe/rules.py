@@ -95,6 +95,14 @@ def _if_true(meant: str, value: object, otherwise: str = "") -> Rule:
     return rule
 
 
+def _projection_width(work: Translation, key: str, node: Node) -> None:
+    """PEFT writes it down without a projection too, where it means nothing."""
+    if work.is_on("prefix_projection"):
+        work.offer("prefix.encoder_hidden_size", node.plain(), key, node)
+    else:
+        work.leave(key, node, "the width of a projection, and prefix_projection is not set")
+
+
 def _quantization_bit(work: Translation, key: str, node: Node) -> None:
     word = {4: "nf4", 8: "int8"}.get(node.value) if isinstance(node.value, int) else None
     work.offer("quantization", word or node.plain(), key, node, otherwise="a base is kept in 4 or 8 bits here")
@@ -276,6 +284,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     PEFT.name: {
         "peft_type": _method({"prefix_tuning": "prefix"}),
+        "encoder_hidden_size": _projection_width,
         "task_type": _task,
         "use_dora": _if_true("method", "dora"),
         "target_modules": _all_or_names("all-linear"),

@@ -18,6 +18,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 Rank = Annotated[int, Field(ge=1, le=1024)]
+ProblemType = Literal["single_label_classification", "multi_label_classification"]
 LayerNumber = Annotated[int, Field(ge=0)]
 
 
@@ -82,6 +83,17 @@ class LoraRecipe(Section):
     """Experts fused in one parameter that get an adapter, such as mlp.experts.down_proj; null: none"""
     rank_per_expert: Rank | Auto = "auto"
     """Rank of the adapter on each fused expert"""
+
+
+class PrefixRecipe(Section):
+    num_virtual_tokens: Count | Auto = "auto"
+    """Length of the prefix"""
+    prefix_projection: bool | Auto = "auto"
+    """Train a small network that makes the prefix; what it makes is kept, and no run can go on with it"""
+    encoder_hidden_size: Count | Auto = "auto"
+    """Width of that network"""
+    init_weights: Literal["zero"] | None = None
+    """How the prefix starts: at zero; null: drawn at random, PEFT's default"""
 
 
 class TrainingRecipe(Section):
@@ -151,6 +163,11 @@ class GrpoRecipe(Section):
     """What an answer is worth: 1 for the right label, or the F1 of the fields it has right"""
 
 
+class PromptRecipe(Section):
+    num_examples: Count | Auto = "auto"
+    """Training rows shown before each question"""
+
+
 class ServingRecipe(Section):
     target: None = None
     """Engine the adapter must load in"""
@@ -161,8 +178,10 @@ class Recipe(Section):
     """The base: an embedded name, a local folder, a .gguf file, or a hub id"""
     domain: Text | None = None
     """A kind of task with its prompt, its scorer and its sample rows"""
-    task: Literal["auto", "causal_lm", "seq_cls"] = "auto"
-    """How the base answers: it writes (causal_lm), or a head trained with the adapter gives a label (seq_cls)"""
+    task: Literal["auto", "causal_lm", "seq_cls", "seq_2_seq_lm"] = "auto"
+    """How the base answers: it writes on (causal_lm), reads, then writes (seq_2_seq_lm), or has a head (seq_cls)"""
+    problem_type: ProblemType | Auto = "auto"
+    """Of task seq_cls: a text has one of the labels, or any number of them"""
     objective: Literal["sft", "dpo", "grpo"] = "sft"
     """What training optimises: the answers (sft), preferences between two (dpo), or rewards for answers (grpo)"""
     goal: Literal["adapt", "new_ability"] = "adapt"
@@ -171,23 +190,27 @@ class Recipe(Section):
     """The rows to learn from"""
     doctrine: Text = "rankwise"
     """The named body of advice that decides what is left to auto"""
-    method: Literal["auto", "lora", "qlora", "dora", "adalora"] = "auto"
-    """How the base is adapted"""
+    method: Literal["auto", "lora", "qlora", "dora", "adalora", "prefix", "full", "prompt", "classifier"] = "auto"
+    """How the base is adapted; prompt and classifier leave it as it is: examples before each question, a linear head"""
     adapter: Text | None = None
     """Continue training from this adapter folder"""
     lora: LoraRecipe = LoraRecipe()
     """The adapter, in PEFT's own names"""
+    prefix: PrefixRecipe = PrefixRecipe()
+    """Of method prefix: keys and values before every row, in PEFT's own names"""
     training: TrainingRecipe = TrainingRecipe()
     """The training run, in Hugging Face's own names"""
     dpo: DpoRecipe = DpoRecipe()
     """Of objective dpo, in TRL's own names"""
     grpo: GrpoRecipe = GrpoRecipe()
     """Of objective grpo, in TRL's own names"""
+    prompt: PromptRecipe = PromptRecipe()
+    """Of method prompt"""
     quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
     """How the frozen base is kept: as it is, in 4 bits (nf4, with double quantisation), or in 8"""
     shared_prefix: bool | Auto = "auto"
     """Compute the part of the prompt that all rows share once"""
-    tracking: None = None
+    tracking: Literal["tensorboard", "mlflow", "wandb", "trackio"] | None = None
     """Where metrics are sent besides the run folder"""
     serving: ServingRecipe = ServingRecipe()
     """The engine that will serve the adapter"""

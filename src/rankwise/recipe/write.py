@@ -15,16 +15,21 @@ _OPENING = """\
 """
 _AUTO: Mapping[str, str] = {
     "task": "from the base and the shape of the rows",
+    "problem_type": "by whether a row's label is one or a list",
     "data.max_length": "the longest row, within what the base takes",
     "method": "the plan chooses, and says why",
     "lora.target_modules": "the doctrine decides, by this base's own names",
     "lora.target_parameters": "the experts, where the names above speak of them",
+    "prefix.num_virtual_tokens": "20, as in PEFT's example",
+    "prefix.prefix_projection": "false, PEFT's default",
+    "prefix.encoder_hidden_size": "as wide as a layer's keys",
     "training.bf16": "what is faster on this machine, measured",
     "dpo.beta": "TRL's own default",
     "grpo.num_generations": "TRL's own default, as far as the batch takes it",
     "grpo.max_completion_length": "twice the longest answer of the rows",
     "grpo.beta": "TRL's own default, 0",
     "grpo.reward": "from the shape of the rows",
+    "prompt.num_examples": "8, or one of each label, as far as they fit",
     "quantization": "the plan chooses, and says why",
     "shared_prefix": "true, for it is exact",
 }

@@ -101,6 +101,7 @@ def _cuts(
 ) -> tuple[dict[str, Step], torch.Tensor]:
     """Our own ways to do one step, against each other; leaves the adapter in `adapter`, returns them and its logits."""
     settings, rows = sample.settings, sample.rows
+    assert settings.lora is not None  # the sample's own recipe asks for one
     model = adapted_base(
         sample.base.path, sample.base.name, settings.lora, "float32", settings.device, settings.loop.seed
     )

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from rankwise.catalog import by_shelf
 from rankwise.errors import RankwiseError
 from rankwise.facts import TaskRecord, read_adapter
 from rankwise.serve.answers import Answers
@@ -84,20 +85,19 @@ def _add_openai(app: FastAPI, service: Service) -> None:
 def _add_own(app: FastAPI, service: Service, plans: Plans) -> None:
     @app.get("/v1/rankwise/domains")
     def domains() -> dict[str, Any]:
-        """Every shelf that answers here, newest adapter first."""
-        shelves: dict[str, list[Any]] = {}
-        for entry in service.names.entries():
-            shelves.setdefault(entry.shelf, []).append(entry)
+        """Every shelf, with the adapter that answers to its name."""
+        entries = service.names.entries()
         told = []
-        for shelf, entries in shelves.items():
-            record = read_adapter(entries[0].path).record
+        for shelf, named in by_shelf(entries).items():
+            record = read_adapter(named.path).record
             told.append(
                 {
                     "domain": shelf,
-                    "adapter": entries[0].id,
+                    "adapter": named.id,
+                    "alias": named.alias,
                     "task": None if record is None else _task(record.task),
-                    "metrics": entries[0].metrics,
-                    "adapters": [entry.id for entry in entries],
+                    "metrics": named.metrics,
+                    "adapters": [entry.id for entry in entries if entry.shelf == shelf],
                 }
             )
         return {"object": "list", "data": told}

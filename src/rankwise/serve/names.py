@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from rankwise import catalog
+from rankwise.catalog.listing import Listing
 from rankwise.errors import AdapterError, raise_if_errors
 from rankwise.facts import AdapterFacts, AdapterRecord, Anatomy, BaseIdentity, read_adapter, verify_adapter
 
@@ -49,33 +50,34 @@ class Names:
     def __init__(self, base: str, identity: BaseIdentity, anatomy: Anatomy) -> None:
         self.base = base
         self._identity, self._anatomy = identity, anatomy
+        self._listing = Listing()
         self._checked: dict[str, AdapterFacts] = {}
         self._lock = Lock()
 
     def entries(self) -> list[catalog.Entry]:
         """Adapters of this base, newest first, as the catalogue has them now."""
-        return [entry for entry in catalog.list_entries() if entry.base_weights == self._identity.weights]
+        return [entry for entry in self._listing.entries() if entry.base_weights == self._identity.weights]
 
     def listed(self) -> list[Listed]:
-        """The base, then every shelf by its newest adapter, then every adapter."""
+        """The base, then every shelf by its adapter in production, else its newest, then every adapter."""
         entries = self.entries()
-        newest: dict[str, catalog.Entry] = {}
-        for entry in entries:
-            newest.setdefault(entry.shelf, entry)
-        shelves = [Listed(shelf, entry.created, entry.id) for shelf, entry in newest.items() if shelf != self.base]
+        named = catalog.by_shelf(entries)
+        shelves = [Listed(shelf, entry.created, entry.id) for shelf, entry in named.items() if shelf != self.base]
         return [Listed(self.base, "", None), *shelves, *(Listed(e.id, e.created, e.id) for e in entries)]
 
     def find(self, name: str) -> Served:
-        """The base by its name; a shelf's newest adapter; an adapter by `shelf/digest` or by its digest.
+        """The base by its name; a shelf by its adapter in production, else its newest; an adapter by `shelf/digest` or
+        by its digest.
 
         Raises UnknownModel, and AdapterError if the adapter must not be loaded on this base.
         """
         if name == self.base:
             return Served(self.base, None)
-        for entry in self.entries():
-            if name in (entry.shelf, entry.id, entry.digest):
-                return Served(entry.id, self._facts(entry.id, entry.path))
-        raise UnknownModel(name)
+        entries = self.entries()
+        entry = catalog.by_shelf(entries).get(name) or next((e for e in entries if name in (e.id, e.digest)), None)
+        if entry is None:
+            raise UnknownModel(name)
+        return Served(entry.id, self._facts(entry.id, entry.path))
 
     def _facts(self, key: str, path: Path) -> AdapterFacts:
         """Of a folder that is immutable: checked once, values and all."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 from threading import Condition
 from time import monotonic
 
@@ -18,7 +17,8 @@ from safetensors import safe_open
 
 from rankwise.errors import AdapterError, Problem
 from rankwise.facts import AdapterFacts
-from rankwise.recipe.patterns import value_at
+from rankwise.facts.payload import CLASSIFIER, PROMPT
+from rankwise.facts.prefix import is_prefix
 
 SEATS = 16
 """Most adapters on one bench: each bench in a batch costs a product of its own in every group."""
@@ -213,14 +213,34 @@ def require_servable(facts: AdapterFacts, modules: Collection[str]) -> int:
     """The rank of the bench it belongs on. AdapterError naming all that a shared batch cannot do."""
     faults = list(_unservable(facts, modules))
     if faults:
-        message = f"it cannot be served beside others: {'; '.join(faults)}; merge it into its base and serve that"
+        instead = _instead(facts)
+        message = f"it cannot be served beside others: {'; '.join(faults)}; {instead}"
         raise AdapterError(problems=[Problem("error", "adapter-not-servable", str(facts.path), message)])
     return max(LEAST_RANK, 1 << (facts.r - 1).bit_length())
 
 
+def _instead(facts: AdapterFacts) -> str:
+    if facts.payload == CLASSIFIER:
+        return "score rows with rankwise evaluate"
+    alone = is_prefix(facts.config) or facts.payload == PROMPT
+    return "ask it with rankwise chat" if alone else "merge it into its base and serve that"
+
+
 def _unservable(facts: AdapterFacts, modules: Collection[str]) -> Iterator[str]:
     record = facts.record
+    if facts.is_delta:
+        yield "it moves every weight of the base, which the others need as it is"
+        return
+    if facts.payload == PROMPT:
+        yield "it is examples for the base's prompt, and attaches nothing: send them as earlier messages to the base"
+        return
+    if facts.payload == CLASSIFIER:
+        yield "it is a linear head on the base's states, and writes nothing"
+        return
     kind = str(facts.config.get("peft_type"))
+    if is_prefix(facts.config):
+        yield "it is a learnt prefix of keys and values, not a pair of matrices for each layer"
+        return
     if kind != "LORA":
         yield f"its method is {kind}, not LoRA"
     if facts.config.get("use_dora"):
@@ -250,13 +270,6 @@ def _fill(seat: Seat, facts: AdapterFacts, groups: Sequence[Group]) -> None:
                 if pair is not None:
                     rows = slice(part * rank, part * rank + pair.r)
                     here[rows] = file.get_tensor(pair.a.name)
-                    scaled = file.get_tensor(pair.b.name).float() * scale_of(facts, module, pair.r)
+                    scaled = file.get_tensor(pair.b.name).float() * facts.scale(module)
                     there[rows, column : column + width] = scaled.t()
                 column += width
-
-
-def scale_of(facts: AdapterFacts, module: str, r: int) -> float:
-    """By PEFT's rule: alpha / r, or alpha / sqrt(r) where the config says `use_rslora`."""
-    patterns = facts.config.get("alpha_pattern") or {}
-    alpha = float(value_at(patterns, module, facts.config["lora_alpha"]))
-    return alpha / (sqrt(r) if facts.config.get("use_rslora") else r)

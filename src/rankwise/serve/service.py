@@ -69,7 +69,7 @@ class Service:
         """Loads the base in folder `base`, which requests call `name`. Raises BaseError."""
         anatomy = read_anatomy(base)
         if anatomy.kind != "causal":
-            raise BaseError(f"{base}: an {anatomy.kind} writes nothing; serve a causal base")
+            raise BaseError(f"{base}: it is an {anatomy.kind}, and only causal bases are served; serve one of those")
         self.renderer = Renderer(base)
         self.names = Names(name, identify_base(base), anatomy)
         model = load_base(base, dtype, device)

@@ -1,9 +1,9 @@
 """What TRL's trainers share here: the plan's optimizer and schedule, our events, checkpoints and signals.
 
 TRL brings the loss, the reference and the writing of answers. Rows come to it as our renderer's tokens. A checkpoint is
-TRL's folder `checkpoint-N`, with the adapter's weights as safetensors and a manifest that is written last: without it,
-or with another digest, the folder does not count. The optimizer's state is read by torch's `weights_only` loader, which
-builds tensors and plain values and nothing else.
+TRL's folder `checkpoint-N`, with the adapter's weights, the optimizer's state and that of the random generators as
+safetensors and JSON, for no pickle is ever read, and a manifest that is written last: without it, or with another
+digest, the folder does not count.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ from rankwise.errors import TrainingError
 from rankwise.events import EventLog
 from rankwise.files import fsync_dir, remove_folder
 from rankwise.signals import Stop
+from rankwise.train.generators import read_generators, set_generators
 from rankwise.train.loop import Finished
 from rankwise.train.optim import OptimSettings, learning_rate_at, make_optimizer
 from rankwise.train.settings import Settings
 from rankwise.train.state import (
     KEPT,
+    MOMENTS,
     WEIGHTS,
     Progress,
+    moments_of,
+    put_moments,
     restore,
     snapshot,
     trainable,
@@ -40,7 +44,7 @@ from rankwise.train.state import (
 
 REFERENCE = "ref"
 """TRL's name for the frozen copy of the adapter."""
-PROGRESS = "progress.json"
+PROGRESS, GENERATORS = "progress.json", "generators.safetensors"
 
 
 def shared_arguments(settings: Settings, checkpoints: Path) -> dict[str, Any]:
@@ -86,10 +90,12 @@ def optimizer_and_schedule(
 
 
 class OwnCheckpoints:
-    """For a trainer of TRL: the adapter that is trained is saved and put back by us, and nothing is sent or written
-    beside. transformers would put back the reference alone, as it lies in a folder below."""
+    """For a trainer of TRL: all that goes on after a stop is saved and put back by us, and nothing is sent or written
+    beside. transformers would put back the reference alone, as it lies in a folder below, and pickle the rest."""
 
     model: PeftModel
+    optimizer: torch.optim.Optimizer
+    lr_scheduler: torch.optim.lr_scheduler.LambdaLR
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         assert output_dir is not None
@@ -98,6 +104,28 @@ class OwnCheckpoints:
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         restore(self.model, load_file(Path(resume_from_checkpoint) / WEIGHTS))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        save_file(moments_of(self.model, self.optimizer), Path(output_dir) / MOMENTS)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """The rate is a function of the step, which transformers reads from its own JSON before this."""
+        if checkpoint is None:
+            return
+        put_moments(load_file(Path(checkpoint) / MOMENTS), self.model, self.optimizer)
+        schedule, step = self.lr_scheduler, _read_progress(Path(checkpoint)).step
+        schedule.last_epoch, schedule._step_count = step, step + 1
+        rates = [rate * share(step) for rate, share in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
+        schedule._last_lr = rates
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        save_file(read_generators(), Path(output_dir) / GENERATORS)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            set_generators(load_file(Path(checkpoint) / GENERATORS))
 
     def create_model_card(
         self, model_name: str | None = None, dataset_name: str | None = None, tags: list[str] | None = None
@@ -268,7 +296,7 @@ def last_sealed(checkpoints: Path, log: EventLog) -> Path | None:
 
 def damage(folder: Path) -> str | None:
     """What distinguishes the checkpoint from the one that was sealed; None: nothing."""
-    return unlike_manifest(folder, {WEIGHTS, PROGRESS})
+    return unlike_manifest(folder, {WEIGHTS, MOMENTS, GENERATORS, PROGRESS})
 
 
 def _read_progress(checkpoint: Path) -> Progress:

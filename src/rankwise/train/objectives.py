@@ -8,10 +8,13 @@ from typing import Literal, TypeVar
 
 import torch
 
-from rankwise.data.batch import pack
+from rankwise.data.batch import pack, split_evenly
 from rankwise.data.render import Rendered
+from rankwise.facts.classifier import MULTI, SINGLE
 from rankwise.model.classifier import class_losses, mean_class_loss
+from rankwise.model.encoder_decoder import answer_losses, by_length, mean_answer_loss
 from rankwise.model.loss import mean_loss, nothing, target_losses
+from rankwise.recipe.schema import ProblemType
 
 T = TypeVar("T")
 Between = Callable[[], None]
@@ -22,10 +25,10 @@ MeanLoss = Callable[[torch.nn.Module, Sequence[Rendered], int, Between], float]
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss in nats: the mean over all tokens or rows of a step, not a mean of micro-batch means, so how the step is
-    cut into micro-batches changes neither loss nor gradient."""
+    """A loss in nats: the mean over all tokens or rows (or the labels of rows) of a step, not a mean of micro-batch
+    means, so how the step is cut into micro-batches changes neither loss nor gradient."""
 
-    per: Literal["token", "row"]
+    per: Literal["token", "row", "label"]
     backward: Backward
     """Add the gradient of the loss of one step, cut into these micro-batches; returns the loss, detached."""
     mean_loss: MeanLoss
@@ -44,20 +47,45 @@ def writing(share: bool) -> Objective:
     )
 
 
-def labelling(labels: Iterable[str]) -> Objective:
-    """Sequence classification under a head over `labels`, in their order."""
+def labelling(labels: Iterable[str], problem_type: ProblemType = SINGLE) -> Objective:
+    """Sequence classification under a head over `labels`, in their order: one of them, or any number."""
     classes = {label: number for number, label in enumerate(labels)}
 
     def backward(model: torch.nn.Module, parts: Sequence[Sequence[Rendered]], between: Between) -> torch.Tensor:
         count = sum(map(len, parts))
-        return _add_gradients(parts, lambda rows: class_losses(model, rows, classes).sum() / count, between)
+        return _add_gradients(
+            parts, lambda rows: class_losses(model, rows, classes, problem_type).sum() / count, between
+        )
 
     return Objective(
-        per="row",
+        per="label" if problem_type == MULTI else "row",
         backward=backward,
-        mean_loss=lambda model, rows, batch_rows, between: mean_class_loss(model, rows, classes, batch_rows, between),
+        mean_loss=lambda model, rows, batch_rows, between: mean_class_loss(
+            model, rows, classes, batch_rows, between, problem_type
+        ),
         tokens=lambda rows: len(rows) * max(len(row.ids) for row in rows),
     )
+
+
+def answering() -> Objective:
+    """Supervised fine-tuning of an encoder-decoder: the tokens of the answers alone."""
+
+    def backward(model: torch.nn.Module, parts: Sequence[Sequence[Rendered]], between: Between) -> torch.Tensor:
+        count = sum(row.num_supervised for rows in parts for row in rows)
+        return _add_gradients(_alike(parts), lambda rows: answer_losses(model, rows).sum() / count, between)
+
+    return Objective(
+        per="token",
+        backward=backward,
+        mean_loss=mean_answer_loss,
+        tokens=lambda rows: sum(len(row.ids) for row in rows),  # padding depends on the other parts of the step
+    )
+
+
+def _alike(parts: Sequence[Sequence[Rendered]]) -> list[list[Rendered]]:
+    """The rows of a step in as many parts, those of like length together, for they are padded."""
+    rows = by_length([row for part in parts for row in part])
+    return [[rows[i] for i in part] for part in split_evenly(range(len(rows)), len(parts))]
 
 
 def backward_sft(
@@ -74,10 +102,10 @@ def backward_sft(
 
 def _add_gradients(parts: Iterable[T], loss_of: Callable[[T], torch.Tensor], between: Between) -> torch.Tensor:
     """One forward and backward pass for each part; returns the sum of their losses."""
-    total = torch.zeros(())
+    losses: list[torch.Tensor] = []
     for part in parts:
         between()
         loss = loss_of(part)
         loss.backward()  # type: ignore[no-untyped-call]
-        total = total + loss.detach().cpu()
-    return total
+        losses.append(loss.detach())
+    return torch.stack(losses).sum().cpu()  # a GPU is waited for once a step, not once a part

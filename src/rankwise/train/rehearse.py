@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import torch
+from peft import PeftModel
 
 from rankwise.data.batch import split_evenly, steps
 from rankwise.data.corpus import Corpus, CorpusRequest, build_corpus
@@ -90,9 +92,10 @@ def rehearse(plan: Plan, corpus: Corpus, base: BaseFolder, seconds: float) -> Re
         save_seconds = time.perf_counter() - before
     peak = peak_memory_bytes(settings.device)
     description = None
-    if settings.task == "causal_lm":
+    base_is_here = isinstance(model, PeftModel) or settings.adapter is None  # the steps above moved no weight
+    if settings.task == "causal_lm" and base_is_here:
         model.eval()
-        with model.disable_adapter():
+        with model.disable_adapter() if isinstance(model, PeftModel) else nullcontext():
             found = describe(model, rows, loop.seed, DESCRIBED_ROWS)
         description = (found.bits, found.low, found.high, found.rows_used)
     return Rehearsal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,18 @@ from peft import PeftModel
 
 from rankwise.data.corpus import Corpus
 from rankwise.events import EventLog, Observer
-from rankwise.facts import adapter_digest
+from rankwise.facts import adapter_digest, read_machine
+from rankwise.facts.counts import UNATTACHED
 from rankwise.files import clear_drafts
-from rankwise.model.adalora import Allocator
 from rankwise.model.start import keep_start, start_of
 from rankwise.plan import Plan
-from rankwise.plan.quantization import CHANGE_BASE
 from rankwise.signals import Stop, stop_on_signals
 from rankwise.train.kept import looked_at, write_adapter
 from rankwise.train.loop import Finished, train
-from rankwise.train.opened import open_model
+from rankwise.train.opened import make_allocator, open_model
 from rankwise.train.settings import BaseFolder, Settings, read_plan
 from rankwise.train.state import latest_checkpoint
+from rankwise.train.tracking import tracked
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,22 @@ class Trained:
 
 
 def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer, resume: bool) -> Trained:
-    """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint."""
+    """Train as planned in the folder `run`; with `resume`, go on from its newest sound checkpoint.
+
+    What takes no steps has no checkpoints, and begins anew.
+    """
+    if plan["method"] in UNATTACHED:
+        return _execute_unattached(plan, corpus, base, run, observer)
     settings = read_plan(plan, corpus)
     adapted = open_model(settings, plan, base)
-    allocator = None if settings.schedule is None else Allocator(adapted, settings.schedule)
-    start = start_of(adapted) if settings.lora.init_lora_weights in CHANGE_BASE else None
+    allocator = make_allocator(adapted, settings)
+    start = start_of(adapted) if settings.changes_base else None
     if start is not None:
         keep_start(run / "start.safetensors", start, resume)
-    log = EventLog(run / "events.jsonl", observer)
-    try:
+    sent = tracked(settings.tracking, run, run.absolute().name, plan.values(), observer)
+    with sent as told, closing(EventLog(run / "events.jsonl", told)) as log:
         with stop_on_signals() as stop:
-            if settings.trained_by_trl:
+            if settings.trained_by_trl and isinstance(adapted, PeftModel):
                 finished = _train_by_trl(adapted, corpus, base, settings, log, run / "checkpoints", resume, stop)
             else:
                 finished = train(
@@ -67,6 +73,18 @@ def execute(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: O
         peak = peak_memory_bytes(settings.device)
         if finished.stopped_by is None:
             write_adapter(adapted, plan, corpus, base, settings, run / "adapter", finished, start, allocator)
+            log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
+        return Trained(finished, run / "adapter", peak)
+
+
+def _execute_unattached(plan: Plan, corpus: Corpus, base: BaseFolder, run: Path, observer: Observer) -> Trained:
+    from rankwise.train.unattached import make_unattached  # and scikit-learn, which no other method needs
+
+    log = EventLog(run / "events.jsonl", observer)
+    try:
+        finished = make_unattached(plan, corpus, base, run / "adapter", log, observer)
+        peak = peak_memory_bytes(read_machine().device)
+        if finished.stopped_by is None:
             log.write("adapter", {"path": "adapter", "digest": adapter_digest(run / "adapter")})
         return Trained(finished, run / "adapter", peak)
     finally:

@@ -10,12 +10,17 @@ from rankwise.data.corpus import Corpus
 from rankwise.doctrine import Value
 from rankwise.errors import PlanError, RunError
 from rankwise.facts import BaseIdentity
+from rankwise.facts.base import Task
+from rankwise.facts.classifier import SINGLE
 from rankwise.model.attach import LoraSettings
+from rankwise.model.prefix import PrefixSettings
 from rankwise.plan import Plan, PlanReader
 from rankwise.plan.adalora import Schedule, schedule_of
-from rankwise.plan.quantization import BUILT
+from rankwise.plan.problem_type import problem_type_of
+from rankwise.plan.quantization import BUILT, CHANGE_BASE
+from rankwise.recipe.schema import ProblemType
 from rankwise.train.loop import LoopSettings
-from rankwise.train.objectives import Objective, labelling, writing
+from rankwise.train.objectives import Objective, answering, labelling, writing
 from rankwise.train.optim import OptimSettings
 
 
@@ -55,7 +60,8 @@ class Settings:
     quantization: str
     threads: int
     gradient_checkpointing: bool
-    lora: LoraSettings
+    lora: LoraSettings | None
+    """None: `prefix` is trained, or every weight."""
     optim: OptimSettings
     loop: LoopSettings
     schedule: Schedule | None
@@ -63,21 +69,38 @@ class Settings:
     adapter: str | None
     domain: str | None
     scorer: str
-    task: Literal["causal_lm", "seq_cls"]
+    task: Task
     labels: tuple[str, ...]
     """Of the rows, in the order of a classifier's head."""
+    problem_type: ProblemType = SINGLE
+    """Of task seq_cls."""
     preference: Preference | None = None
     """Of objective dpo."""
     reward: Reward | None = None
     """Of objective grpo."""
+    prefix: PrefixSettings | None = None
+    """Of prefix tuning."""
+    tracking: str | None = None
+    """Where a run's numbers are sent besides its folder."""
+    every_weight: bool = False
+    """Of the base itself, which then carries no adapter."""
 
     @property
     def trained_by_trl(self) -> bool:
         return self.preference is not None or self.reward is not None
 
     @property
+    def changes_base(self) -> bool:
+        """Whether the adapter starts by writing into the base's weights."""
+        return self.lora is not None and self.lora.init_lora_weights in CHANGE_BASE
+
+    @property
     def objective(self) -> Objective:
-        return labelling(self.labels) if self.task == "seq_cls" else writing(self.loop.shared_prefix)
+        if self.task == "seq_2_seq_lm":
+            return answering()
+        if self.task == "seq_cls":
+            return labelling(self.labels, self.problem_type)
+        return writing(self.loop.shared_prefix)
 
 
 def read_plan(plan: Plan, corpus: Corpus) -> Settings:
@@ -109,8 +132,9 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         seed=take.take("training.seed", int),
         on_nonfinite=_on_nonfinite(take),
     )
-    lora, schedule = _lora_settings(take), None
-    if take.value("method") == "adalora":
+    tuned, whole = take.value("method") == "prefix", take.value("method") == "full"
+    lora, schedule = None if tuned or whole else _lora_settings(take), None
+    if lora is not None and take.value("method") == "adalora":
         schedule = schedule_of(lora.r, loop.num_steps)
         if take.take("adalora.init_r", int) != schedule.init_r:
             raise PlanError(f"adalora.init_r: expected {schedule.init_r} for lora.r {lora.r}; was the plan edited?")
@@ -129,12 +153,26 @@ def read_plan(plan: Plan, corpus: Corpus) -> Settings:
         scorer=take.take("scorer", str),
         task=_task(corpus),
         labels=corpus.labels,
+        problem_type=_problem_type(take, corpus),
         preference=_preference(take) if take.value("objective") == "dpo" else None,
         reward=_reward(take) if take.value("objective") == "grpo" else None,
+        prefix=_prefix(take) if tuned else None,
+        every_weight=whole,
+        tracking=take.take("tracking", str) if "tracking" in plan.decisions else None,
     )
     _require_as_planned(take, corpus)
     take.require_all_read()
     return settings
+
+
+def _problem_type(take: PlanReader, corpus: Corpus) -> ProblemType:
+    """Of a classifier as planned; of any other task the plan has none. PlanError where the rows are of another kind."""
+    if _task(corpus) != "seq_cls":
+        return SINGLE
+    planned, found = take.take("problem_type", str), problem_type_of(corpus)
+    if planned != found:
+        raise PlanError(f"not as planned, so nothing was trained: problem_type is {found!r}, planned {planned!r}")
+    return found
 
 
 def _preference(take: PlanReader) -> Preference:
@@ -168,6 +206,15 @@ def _lora_settings(take: PlanReader) -> LoraSettings:
     )
 
 
+def _prefix(take: PlanReader) -> PrefixSettings:
+    return PrefixSettings(
+        num_virtual_tokens=take.take("prefix.num_virtual_tokens", int),
+        prefix_projection=take.take("prefix.prefix_projection", bool),
+        encoder_hidden_size=take.take_optional("prefix.encoder_hidden_size", int),
+        init_weights=take.take_optional("prefix.init_weights", str),
+    )
+
+
 def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
     """What was done before training reads the plan must be what the plan says: the rows, and what this build can do."""
     request = corpus.request
@@ -195,8 +242,10 @@ def _require_as_planned(take: PlanReader, corpus: Corpus) -> None:
         take.value(key)  # they chose the base, its rendering, and values of this plan; they stand in rankwise.json
 
 
-def _task(corpus: Corpus) -> Literal["causal_lm", "seq_cls"]:
+def _task(corpus: Corpus) -> Task:
     """What the rows were rendered for."""
+    if corpus.train_rendered[0].encoded:
+        return "seq_2_seq_lm"
     return "causal_lm" if corpus.train_rendered[0].label is None else "seq_cls"
 
 

@@ -81,6 +81,29 @@ def restore(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
             p.copy_(weights[name])
 
 
+def moments_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The optimizer's state of every trainable parameter that has one, as `moment:parameter`."""
+    return {
+        f"{key}:{name}": value
+        for name, p in trainable(model).items()
+        for key, value in optimizer.state.get(p, {}).items()
+    }
+
+
+def put_moments(moments: Mapping[str, torch.Tensor], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put back what `moments_of` gave."""
+    parameters = trainable(model)
+    fused = bool(optimizer.defaults["fused"])
+    optimizer.zero_grad(set_to_none=True)
+    optimizer.state.clear()
+    for key, value in moments.items():
+        name_of_moment, name = key.split(":", 1)
+        parameter = parameters[name]
+        # AdamW counts its steps on the host, unless it is the fused one.
+        on_device = fused or name_of_moment != "step"
+        optimizer.state[parameter][name_of_moment] = value.to(parameter.device) if on_device else value
+
+
 def save_checkpoint(
     folder: Path,
     model: torch.nn.Module,
@@ -98,10 +121,7 @@ def save_checkpoint(
     moments = {"rng.cpu": random.cpu}
     if random.cuda is not None:
         moments["rng.cuda"] = random.cuda
-    moments |= {f"{MORE}{name}": value for name, value in more.items()}
-    for name, p in trainable(model).items():
-        for key, value in optimizer.state.get(p, {}).items():
-            moments[f"{key}:{name}"] = value
+    moments |= {f"{MORE}{name}": value for name, value in more.items()} | moments_of(model, optimizer)
     with new_folder(target) as draft:
         save_file(snapshot(model), draft / WEIGHTS)
         save_file(moments, draft / MOMENTS)
@@ -200,16 +220,7 @@ def load_checkpoint(
     moments = load_file(path / MOMENTS)
     set_random_state(Random(moments.pop("rng.cpu"), moments.pop("rng.cuda", None)))
     more = {key.removeprefix(MORE): moments.pop(key) for key in list(moments) if key.startswith(MORE)}
-    parameters = trainable(model)
-    fused = bool(optimizer.defaults["fused"])
-    optimizer.zero_grad(set_to_none=True)
-    optimizer.state.clear()
-    for key, value in moments.items():
-        name_of_moment, name = key.split(":", 1)
-        parameter = parameters[name]
-        # AdamW counts its steps on the host, unless it is the fused one.
-        on_device = fused or name_of_moment != "step"
-        optimizer.state[parameter][name_of_moment] = value.to(parameter.device) if on_device else value
+    put_moments(moments, model, optimizer)
     best = path / BEST
     progress = Progress(**json.loads((path / STATE).read_text(encoding="utf-8")))
     return progress, load_file(best) if best.is_file() else None, more

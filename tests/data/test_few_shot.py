@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rankwise.data.few_shot import choose_examples
 from rankwise.data.read import Row
-from rankwise.evaluate.few_shot import choose_examples
 
 
 def row(question: str, answer: str, *, label: bool = False) -> Row:

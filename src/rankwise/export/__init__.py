@@ -1,0 +1,1 @@
+"""An adapter in other forms than its own folder."""
