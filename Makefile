@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # The bases that tests use, kept between runs and fetched once.
 TEST_HOME := .cache/rankwise
 
-.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed evidence-methods evidence-serving clean
+.PHONY: install demo test test-all check evidence evidence-reliability evidence-speed evidence-methods evidence-serving evidence-doctrines clean
 
 install: $(INSTALLED)
 
@@ -71,6 +71,11 @@ evidence-methods: install
 evidence-serving: install
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/serving_load.py
+
+# docs/evidence/doctrines.md: our plans against every other doctrine and a grid, on six public sets. Many hours; each run is
+# kept, so MINUTES=60 does it in pieces. make evidence-doctrines DATA=folder-of-public-sets
+evidence-doctrines: install
+	$(BIN)/python benchmarks/doctrines.py $(DATA) $(if $(MINUTES),--minutes $(MINUTES))
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
