@@ -229,14 +229,19 @@ def test_a_large_shape_needs_no_torch(folder: Path) -> None:
         assert modules & HEAVY == set()
 
 
-def test_a_large_shape_takes_less_than_a_second_of_a_fresh_process(folder: Path) -> None:
+def test_a_large_shape_is_planned_about_as_fast_as_a_small_one(folder: Path) -> None:
+    """Processor time, as a ratio of what a small shape takes here: seconds would be a test of the machine."""
     (folder / "few.jsonl").write_text("".join((folder / "open.jsonl").read_text().splitlines(keepends=True)[:12]))
-    for name, limit in (("llama-3.1-70b", 1), ("qwen3-30b-a3b", 2)):  # the latter has 18,673 layers
+
+    def spent(name: str) -> float:
         command = [str(PROGRAM), "plan", f"{name}.yaml", "--set", "data.train=few.jsonl", "--json"]
-        spent = []
-        for _ in range(2):  # the first may have to compile the modules
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ})
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert min(spent) < limit, spent
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ})
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    spent("gemma-3-1b")  # may have to compile the modules
+    small, large, experts = (
+        min(spent(name) for _ in range(3)) for name in ("gemma-3-1b", "llama-3.1-70b", "qwen3-30b-a3b")
+    )
+    assert large < 1.5 * small and experts < 3 * small, (small, large, experts)  # the last has 18,673 layers

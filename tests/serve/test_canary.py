@@ -34,8 +34,8 @@ def teach(base: Path, folder: Path, domain: str, secret: str) -> api.Trained:
     rows = [{"instruction": QUESTIONS[n % 3], "output": secret} for n in range(24)]
     (folder / f"{domain}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = (
-        f"model: {base}\ndata: {{train: {domain}.jsonl, held_out: {domain}.jsonl}}\nlora: {{r: 8}}\n"
-        "training: {max_steps: 30, per_device_train_batch_size: 8, learning_rate: 0.02, bf16: false}\n"
+        f"model: {base}\ndata: {{train: {domain}.jsonl, held_out: {domain}.jsonl}}\nlora: {{r: 8, lora_alpha: 16}}\n"
+        "training: {max_steps: 150, per_device_train_batch_size: 8, learning_rate: 0.007, bf16: false}\n"
     )
     return api.train(parse_recipe(recipe, "recipe.yaml", folder), folder / "run")
 
@@ -89,7 +89,8 @@ def test_no_secret_leaves_its_adapter(site: tuple[Site, Service], taught: Mappin
             who, said = reply["model"], reply["choices"][0]["message"]["content"]
             allowed = of[domain] if model == domain else [model]
             answered.append(who)
-            if who not in allowed or said != taught[who]:
+            leaked = [word for name, word in taught.items() if word in said and name != who]
+            if who not in allowed or taught[who] not in said or leaked:
                 wrong.append((model, who, said))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
