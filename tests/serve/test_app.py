@@ -321,3 +321,26 @@ def test_no_answer_is_ever_another_adapters(site: Site, world: World) -> None:
             world.service.pool.unload(world.ids[name].partition("/")[2])
         time.sleep(0.05)
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("chat/completions", {"messages": [{"role": "user", "content": "a\ud800"}]}),
+        ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "text", "text": "a\ud800"}]}]}),
+        ("chat/completions", {"messages": HELLO, "stop": "a\ud800"}),
+        ("completions", {"prompt": "a\ud800"}),
+        ("completions", {"prompt": "a", "stop": ["a\ud800"]}),
+    ],
+)
+def test_half_a_character_is_refused(site: Site, path: str, given: dict[str, Any]) -> None:
+    reply = site("POST", f"/v1/{path}", {"model": "tiny", "max_tokens": 2, **given})
+    assert (reply.status, reply.code) == (400, "invalid_request") and "(U+D800) at character 2" in reply.json["error"][
+        "message"
+    ]
+
+
+def test_a_domain_is_any_text(site: Site) -> None:
+    """Beyond the first plane as well, which JSON escapes as two halves."""
+    reply = site("GET", "/v1/rankwise/domains/%F0%AF%B7%9C/parameters")
+    assert (reply.status, reply.json) == (200, {"domain": "\U0002fddc"})

@@ -50,3 +50,10 @@ def test_what_may_not_come_is_told_as_a_number_json_can_hold() -> None:
     masked = LOGITS.masked_fill(torch.tensor([False, True, True, True]), float("-inf"))
     choice = Chooser(Sampling(1, top_logprobs=3)).choose(masked)
     assert choice.token == 0 and [each.logprob for each in choice.top] == [0.0, -9999.0, -9999.0]
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-30, 2.0])
+@pytest.mark.parametrize("top_p", [5e-324, 0.5, 1.0])
+def test_the_smallest_temperature_and_top_p_still_draw(temperature: float, top_p: float) -> None:
+    chosen = Chooser(Sampling(4, temperature=temperature, top_p=top_p, seed=0)).choose(torch.tensor([-3.0, 40.0, 2.0]))
+    assert chosen.token == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -28,7 +28,7 @@ from rankwise.serve.names import Listed, UnknownModel
 from rankwise.serve.plans import CheckRequest, PlanRequest, Plans
 from rankwise.serve.pool import PoolBusy
 from rankwise.serve.protocol import ChatRequest, CompletionRequest, Generation
-from rankwise.serve.refused import AGAIN, Refused, unknown_model
+from rankwise.serve.refused import AGAIN, ErrorBody, Refused, unknown_model
 from rankwise.serve.requests import Event, Failed
 from rankwise.serve.service import Job, Service, Tell
 
@@ -37,6 +37,18 @@ REQUESTS_A_MINUTE = 6000
 DRAIN_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 """How often it is looked whether who asked is still there."""
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorBody, "description": "The request cannot be answered, and why"},
+    "5XX": {"model": ErrorBody, "description": "The server is busy or has failed"},
+}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; with `stream`, its parts as server-sent events",
+        "content": {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {}},
+    }
+}
+"""Of the description at /openapi.json."""
 
 Queue = asyncio.Queue[tuple[int, Event]]
 
@@ -52,7 +64,7 @@ def make_app(service: Service, plans: Plans, keys: Iterable[Key], port: int) -> 
         await run_in_threadpool(service.batcher.close, DRAIN_SECONDS)
 
     # Its pages would load scripts from elsewhere; the description itself stays at /openapi.json.
-    app = FastAPI(title="rankwise", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="rankwise", lifespan=lifespan, docs_url=None, redoc_url=None, responses=ERRORS)
     app.add_middleware(Gate, keys=tuple(keys), port=port, max_body=MAX_BODY, a_minute=REQUESTS_A_MINUTE)
     _add_errors(app)
     _add_openai(app, service)
@@ -73,11 +85,11 @@ def _add_openai(app: FastAPI, service: Service) -> None:
             raise unknown_model(name)
         return _model(found)
 
-    @app.post("/v1/chat/completions")
+    @app.post("/v1/chat/completions", response_class=Response, responses=ANSWERS)
     async def chat(request: Request, asked: ChatRequest) -> Response:
         return await _answer(request, asked, lambda tell: service.chat(asked, tell), service, chat=True)
 
-    @app.post("/v1/completions")
+    @app.post("/v1/completions", response_class=Response, responses=ANSWERS)
     async def complete(request: Request, asked: CompletionRequest) -> Response:
         return await _answer(request, asked, lambda tell: service.complete(asked, tell), service, chat=False)
 
@@ -141,9 +153,9 @@ def _add_health(app: FastAPI, service: Service) -> None:
     def ready() -> dict[str, str]:
         return health()
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
-        return Response(exposition(registry), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(exposition(registry), media_type="text/plain; version=0.0.4")
 
 
 def _model(listed: Listed) -> dict[str, Any]:
@@ -252,9 +264,14 @@ def _refused(fault: HTTPException) -> Refused:
 
 def _invalid(fault: RequestValidationError) -> Refused:
     """Of the first thing that is wrong; all are in the message."""
-    found = [(".".join(str(part) for part in each["loc"][1:]), str(each["msg"])) for each in fault.errors()]
+    found = [(_place(each["loc"][1:]), str(each["msg"])) for each in fault.errors()]
     message = "; ".join(f"{where}: {what}" if where else what for where, what in found[:10])
     return Refused(400, "invalid_request", message, found[0][0] or None if found else None)
+
+
+def _place(parts: Iterable[str | int]) -> str:
+    """ "messages.0.content", without what pydantic calls the members of a union."""
+    return ".".join(str(part) for part in parts if str(part) != "str" and "[" not in str(part))
 
 
 def _unusable(fault: RankwiseError) -> Refused:

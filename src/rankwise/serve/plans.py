@@ -50,7 +50,7 @@ class Plans:
         for section in ("lora", "training"):
             if given := getattr(asked, section):
                 recipe[section] = given
-        return self.plan(parse_recipe(json.dumps(recipe), SOURCE, Path.cwd()))
+        return self.plan(parse_recipe(_text(recipe), SOURCE, Path.cwd()))
 
     def of_domain(self, domain: str) -> dict[str, Any]:
         return self.of_request(PlanRequest(domain=domain))
@@ -63,4 +63,9 @@ class Plans:
             recipe: dict[str, Any] = {"model": self.base, "data": {"train": rows.name}}
             if asked.domain is not None:
                 recipe["domain"] = asked.domain
-            return self.check(parse_recipe(json.dumps(recipe), SOURCE, Path(folder)))
+            return self.check(parse_recipe(_text(recipe), SOURCE, Path(folder)))
+
+
+def _text(recipe: dict[str, Any]) -> str:
+    """As YAML reads it, to which an escaped surrogate pair of JSON is two characters that are none."""
+    return json.dumps(recipe, ensure_ascii=False)

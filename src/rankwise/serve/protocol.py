@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from rankwise.data.read import Message
 
@@ -17,7 +17,19 @@ DEFAULT_TOKENS = 512
 COMPLETION_TOKENS = 16
 """Likewise of a plain completion, as in OpenAI's API."""
 
-Stop = str | Annotated[list[str], Field(max_length=4)] | None
+
+def _whole(text: str) -> str:
+    """Pydantic's own check does not reach the members of a union."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as fault:
+        half = f"U+{ord(text[fault.start]):04X}"
+        raise ValueError(f"holds half a character ({half}) at character {fault.start + 1}; remove it") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+Stop = Text | Annotated[list[Text], Field(max_length=4)] | None
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1 - MAX_ANSWERS)]
 
 
@@ -27,12 +39,12 @@ class Body(BaseModel):
 
 class TextPart(Body):
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Turn(Body):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart]
+    content: Text | list[TextPart]
 
     def message(self) -> Message:
         """`developer` is what newer clients call the system."""
@@ -110,6 +122,6 @@ class ChatRequest(Generation):
 
 
 class CompletionRequest(Generation):
-    prompt: str | list[int]
+    prompt: Text | list[int]
     max_tokens: int | None = Field(COMPLETION_TOKENS, ge=1)
     logprobs: int | None = Field(None, ge=0, le=5)

@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
+
+
+class WhatIsWrong(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorBody(BaseModel):
+    """OpenAI's shape of every error, as the description at /openapi.json has it."""
+
+    error: WhatIsWrong
 
 
 @dataclass(eq=False)

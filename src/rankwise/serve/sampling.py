@@ -73,10 +73,13 @@ class Chooser:
         return Choice(token, max(float(logprobs[token]), LEAST), top)
 
     def _draw(self, logits: torch.Tensor) -> int:
-        probabilities = (logits / self._sampling.temperature).softmax(0)
+        # Float64 and from the largest down: neither the smallest temperature nor the smallest top_p gives NaN.
+        wide = logits.double()
+        probabilities = ((wide - wide.max()) / self._sampling.temperature).softmax(0)
         if self._sampling.top_p < 1:
             ordered, ids = probabilities.sort(descending=True)
-            before = ordered.cumsum(0) - ordered
-            ordered[before >= self._sampling.top_p] = 0  # the fewest tokens that together have top_p; one at least
+            beyond = ordered.cumsum(0) - ordered >= self._sampling.top_p
+            beyond[0] = False
+            ordered[beyond] = 0  # the fewest tokens that together have top_p
             return int(ids[ordered.multinomial(1, generator=self._generator)])
         return int(probabilities.multinomial(1, generator=self._generator))
