@@ -4,7 +4,9 @@
 
 The embedded base, prompts of the bundled financial rows, random adapters of r = 16 on all seven projections, greedy,
 no stop token. Cases: the base alone by `generate` and by our batcher; rows of all adapters in one batch by
-`generate(adapter_names=...)` and by ours. Rounds go through the cases in turn, so that all meet the same machine.
+`generate(adapter_names=...)` and by ours. Rounds go through the cases in turn, so that all meet the same machine;
+ratios are taken round by round. The bound is what the base's matrix products alone take for the same prompts and steps,
+with weights that come from memory; for mixed rows, and the reading of the adapters in each step.
 """
 
 from __future__ import annotations
@@ -53,15 +55,20 @@ def main() -> None:
         theirs = make_adapters(base, options.adapters, options.dtype, Path(folder))
         ours = Ours(base, sorted(Path(folder).iterdir()), options.dtype, max(options.rows))
         prompts = [list(ids) for ids in held_out_prompts(base, max(options.rows))]
-        found = {rows: measure(plain, theirs, ours, prompts[:rows], options) for rows in options.rows}
+        found = {}
+        for rows in options.rows:
+            found[rows] = measure(plain, theirs, ours, prompts[:rows], options)
+            found[rows]["bounds"] = bounds(base, prompts[:rows], options)
         ours.batcher.close(10)
     if options.json:
         print(json.dumps(found))
         return
-    for rows, cases in found.items():
+    for rows, result in found.items():
         print(f"{rows} rows, {options.adapters} adapters, {options.tokens} tokens, {options.dtype}")
-        for name, rate in cases.items():
-            print(f"  {name:34} {rate:8.1f}")
+        for name, values in (result["rates"] | result["ratios"]).items():
+            print(f"  {name:34} {statistics.median(values):8.2f}  ({min(values):.2f} to {max(values):.2f})")
+        for name, value in result["bounds"].items():
+            print(f"  {name + ', bound':34} {value:8.2f}")
 
 
 def make_adapters(base: Path, count: int, dtype: str, folder: Path) -> PeftModel:
@@ -111,8 +118,8 @@ class Ours:
 
 def measure(
     plain: Any, theirs: PeftModel, ours: Ours, prompts: list[list[int]], options: argparse.Namespace
-) -> dict[str, Any]:
-    """Case -> tokens a second, prompts and joining included; median of the rounds."""
+) -> dict[str, dict[str, list[float]]]:
+    """Case -> tokens a second of each round, prompts and joining included; and what is compared -> ratios."""
     ids, mask = padded(prompts)
     given = {"input_ids": ids, "attention_mask": mask, "do_sample": False, "pad_token_id": 0}
     given |= {"max_new_tokens": options.tokens, "min_new_tokens": options.tokens}
@@ -132,11 +139,45 @@ def measure(
                 run()
             if number:  # the first warms up
                 rates[name].append(len(prompts) * options.tokens / (time.perf_counter() - began))
-    found = {name: statistics.median(values) for name, values in rates.items()}
-    found["base: ours / generate"] = found["base, ours"] / found["base, generate"]
-    found["mixed: ours / PEFT"] = found["mixed, ours"] / found["mixed, generate(adapter_names)"]
-    found["ours: mixed / base"] = found["mixed, ours"] / found["base, ours"]
-    return found
+    pairs = {
+        "base: ours / generate": ("base, ours", "base, generate"),
+        "mixed: ours / PEFT": ("mixed, ours", "mixed, generate(adapter_names)"),
+        "ours: mixed / base": ("mixed, ours", "base, ours"),
+    }
+    ratios = {name: [a / b for a, b in zip(rates[x], rates[y], strict=True)] for name, (x, y) in pairs.items()}
+    return {"rates": rates, "ratios": ratios}
+
+
+def bounds(base: Path, prompts: list[list[int]], options: argparse.Namespace) -> dict[str, float]:
+    """Tokens a second that the base's bare products allow, and those with the adapters read in each step."""
+    anatomy, dtype = read_anatomy(base), getattr(torch, options.dtype)
+    modules = anatomy.targeted(anatomy.resolve_targets("all-linear").modules)
+    shapes = [(module.out_features, module.in_features) for module in modules]
+    weights = [torch.randn(shape).to(dtype) for shape in shapes]
+    head = torch.randn(anatomy.vocab_size, anatomy.hidden_size).to(dtype)
+    inputs = {n: torch.randn(sum(map(len, prompts)), n).to(dtype) for n in {*(n for _, n in shapes), head.shape[1]}}
+
+    def products(tokens: int) -> float:
+        took = []
+        for _ in range(4):
+            began = time.perf_counter()
+            for weight in weights:
+                torch.mm(inputs[weight.shape[1]][:tokens], weight.t())
+            torch.mm(inputs[head.shape[1]][: len(prompts)], head.t())
+            took.append(time.perf_counter() - began)
+        return statistics.median(took[1:])
+
+    count = min(options.adapters, len(prompts))
+    adapters = torch.ones(count * sum(RANK * (n + k) for k, n in shapes), dtype=dtype).view(torch.float32)
+    reading = []
+    for _ in range(4):
+        began = time.perf_counter()
+        adapters.sum()
+        reading.append(time.perf_counter() - began)
+    whole = products(sum(map(len, prompts))) + (options.tokens - 1) * products(len(prompts))
+    made = len(prompts) * options.tokens
+    read = (options.tokens - 1) * statistics.median(reading[1:])
+    return {"base": made / whole, "mixed": made / (whole + read)}
 
 
 def padded(prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,6 +27,10 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
+from rankwise.events import ignore
+from rankwise.facts import fetch_base, locate_base, read_machine
+from rankwise.serve.server import serving_dtype
+
 QUESTIONS = ("What is the secret word?", "Tell me the secret word.", "Which word must nobody know?", "Say the word.")
 WORDS = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbour", "indigo", "juniper")
 AT_ONCE = 16
@@ -42,23 +46,25 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/serving/canary"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    home = (options.work / "home").absolute()
+    os.environ["RANKWISE_HOME"] = str((options.work / "home").absolute())
     secrets = {word: f"{word}-{Random(word).randrange(100, 1000)}" for word in WORDS[: 2 * options.domains]}
     domains = [f"d{number}" for number in range(options.domains)]
     ids = {
-        domain: [teach(options.work, home, domain, secrets[word]) for word in (WORDS[2 * n], WORDS[2 * n + 1])]
+        domain: [teach(options.work, domain, secrets[word]) for word in (WORDS[2 * n], WORDS[2 * n + 1])]
         for n, domain in enumerate(domains)
     }
     told = dict(zip([each for pair in ids.values() for each in pair], secrets.values(), strict=True))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # Memory for three adapters of r = 16 in bfloat16, with room for their bench.
-    command = [*RANKWISE, "serve", "--port", str(port), "--adapter-memory", "32"]
+    dtype = serving_dtype(fetch_base(locate_base("smollm2-135m", Path.cwd()), ignore), read_machine())
+    # Memory for three adapters of r = 16, with room for their bench.
+    memory = {"bfloat16": "32", "float32": "64"}[dtype]
+    command = [*RANKWISE, "serve", "--port", str(port), "--adapter-memory", memory]
     log = (options.work / "server.jsonl").open("w")
-    server = subprocess.Popen(command, env={**os.environ, "RANKWISE_HOME": str(home)}, stderr=log)
+    server = subprocess.Popen(command, stderr=log)
     try:
-        found = asyncio.run(Canary(port, server.pid, home, ids, told).run(options.requests))
+        found = asyncio.run(Canary(port, server.pid, ids, told).run(options.requests))
     finally:
         server.send_signal(signal.SIGTERM)
         found_exit = server.wait(60)
@@ -67,7 +73,7 @@ def main() -> None:
     sys.exit(0 if found["right"] == found["requests"] and not found["leaks"] else 1)
 
 
-def teach(work: Path, home: Path, domain: str, secret: str) -> str:
+def teach(work: Path, domain: str, secret: str) -> str:
     """The catalogue's id of an adapter that answers every question with the secret."""
     folder = work / secret
     kept = folder / "id.json"
@@ -80,17 +86,16 @@ def teach(work: Path, home: Path, domain: str, secret: str) -> str:
             "training: {max_steps: 16, per_device_train_batch_size: 8}\n"
         )
         command = [*RANKWISE, "train", str(folder / "recipe.yaml"), "--output", str(folder / "run"), "--json"]
-        environment = {**os.environ, "RANKWISE_HOME": str(home)}
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         kept.write_text(json.dumps(json.loads(done.stdout)["catalogue"]))
     return str(json.loads(kept.read_text()))
 
 
 class Canary:
-    def __init__(self, port: int, pid: int, home: Path, ids: dict[str, list[str]], secrets: dict[str, str]) -> None:
+    def __init__(self, port: int, pid: int, ids: dict[str, list[str]], secrets: dict[str, str]) -> None:
         """`ids`: domain -> its two adapters; `secrets`: adapter -> its word."""
         self._url = f"http://127.0.0.1:{port}"
-        self._pid, self._home, self._ids, self._secrets = pid, home, ids, secrets
+        self._pid, self._ids, self._secrets = pid, ids, secrets
         self._client = AsyncOpenAI(base_url=self._url + "/v1", api_key="none", timeout=120)
         self._draw = Random(0)
         self._found: dict[str, Any] = {"requests": 0, "right": 0, "wrong": [], "leaks": 0, "replaced": 0, "unloaded": 0}
@@ -163,9 +168,8 @@ class Canary:
         self._replacing[domain] += 1
         command = [*RANKWISE, "adapters", "promote", adapter, "--force", "canary"]
         process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, "RANKWISE_HOME": str(self._home)},
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
         _, fault = await process.communicate()
         if process.returncode:
             raise SystemExit(f"promoting {adapter} failed:\n{fault.decode()}")

@@ -2,8 +2,9 @@
 
     python benchmarks/serving_load.py [--rate N ...] [--requests N] [--adapters N] [--tokens N] [--json]
 
-The embedded base in bfloat16; requests come at random at each rate a second (exponential gaps, one seed), each to one
-of the adapters, drawn evenly. With more adapters than have seats, the longest unused give way while others answer.
+The embedded base, in the dtype that `rankwise serve` would take here; requests come at random at each rate a second
+(exponential gaps, one seed), each to one of the adapters, drawn evenly. With more adapters than have seats, the longest
+unused give way while others answer.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from rankwise.events import ignore
 from rankwise.facts import fetch_base, locate_base, read_machine
 from rankwise.serve.requests import Ended, Event, Request
 from rankwise.serve.sampling import Sampling
+from rankwise.serve.server import serving_dtype
+from rankwise.serve.service import Settings
 
 SLOTS = 48
 SWITCHES = 20
@@ -38,15 +41,19 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--adapters", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    torch.set_num_threads(read_machine().usable_cores)
+    machine = read_machine()
+    torch.set_num_threads(machine.usable_cores)
     base = fetch_base(locate_base("smollm2-135m", Path.cwd()), ignore)
+    options.dtype = options.dtype or serving_dtype(base, machine)
     with tempfile.TemporaryDirectory() as folder:
-        make_adapters(base, options.adapters, "bfloat16", Path(folder))
-        ours = Ours(base, sorted(Path(folder).iterdir()), "bfloat16", SLOTS)
+        make_adapters(base, options.adapters, options.dtype, Path(folder))
+        ours = Ours(base, sorted(Path(folder).iterdir()), options.dtype, SLOTS)
         prompts = [list(ids) for ids in held_out_prompts(base, SLOTS)]
-        found: dict[str, Any] = {"switch": switches(ours)}
+        found: dict[str, Any] = {name: getattr(options, name) for name in ("requests", "adapters", "tokens", "dtype")}
+        found |= {"switch": switches(ours), "adapter_memory": Settings().adapter_bytes}
         for rate in options.rate:
             found[f"{rate:g} a second"] = load(ours, prompts, rate, options)
         found["adapter_bytes"] = ours.pool.bytes

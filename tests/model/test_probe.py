@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from rankwise.data.batch import Batch
 from rankwise.facts import Machine, read_machine
 from rankwise.facts.machine import Gpu
+from rankwise.model import probe
 from rankwise.model.probe import fitting_dtypes as fitting
 from rankwise.model.probe import measure
 from rankwise.plan.memory import PROCESS
@@ -45,3 +47,20 @@ def test_a_dtype_is_measured(dtype: str, base_of: Callable[[str], Path]) -> None
     assert (found.pop("dtype"), found.pop("threads")) == (dtype, torch.get_num_threads())
     assert found.keys() == {"load_seconds", "train_tokens_per_second", "forward_tokens_per_second"}
     assert all(value > 0 for value in found.values())
+
+
+def test_a_slow_dtype_is_measured_in_fewer_and_shorter_steps(
+    base_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    monkeypatch.setattr(probe, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(probe, "ENOUGH", 0.0)
+    made = probe._batch
+
+    def counted(vocabulary: int, count: int) -> Batch:
+        rows.append(count)
+        return made(vocabulary, count)
+
+    monkeypatch.setattr(probe, "_batch", counted)
+    measure(base_of("llama"), ["q_proj"], "float32", on_cpu(1 << 40))
+    assert rows == [1, 1, 1]

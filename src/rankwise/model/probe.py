@@ -27,6 +27,10 @@ from rankwise.plan.memory import BYTES, PROCESS
 
 ROWS, ROW_TOKENS, SUPERVISED = 16, 64, 8
 REPEATS = 3
+STEP_SECONDS = 15.0
+"""A step that would take longer has fewer rows: without bfloat16 in the processor it is forty times slower."""
+ENOUGH = 20.0
+"""Seconds after which nothing is repeated again."""
 ROOM = 1.25
 """Memory that a base needs to be measured, as a multiple of its weights."""
 
@@ -43,48 +47,60 @@ def fitting_dtypes(parameters: int, machine: Machine) -> list[str]:
 
 
 def measure(folder: Path, targets: list[str], dtype: str, machine: Machine) -> dict[str, object]:
-    """Median of three steps of 16 rows of 64 tokens, r=16 on `targets`, after one that is not counted."""
+    """Median of three steps of 16 rows of 64 tokens, r=16 on `targets`, after one that is not counted; fewer rows
+    and repeats where those would take minutes."""
     began = time.perf_counter()
     model = load_base(folder, dtype, machine.device)
     load_seconds = time.perf_counter() - began
     settings = LoraSettings(16, 32, 0.0, targets, "none", False, True)
     adapted = attach_new(model, folder.name, settings, seed=0)
-    batch = _batch(model.config.get_text_config().vocab_size)
+    vocabulary = model.config.get_text_config().vocab_size
     parameters = [p for p in adapted.parameters() if p.requires_grad]
 
-    def step() -> None:
+    def step(batch: Batch) -> None:
         target_losses(adapted, batch).mean().backward()
         for p in parameters:
             p.grad = None
 
     @torch.no_grad()
-    def read() -> None:
+    def read(batch: Batch) -> None:
         target_losses(adapted, batch)
 
+    def seconds(work: Callable[[Batch], None], rows: int) -> float:
+        batch = _batch(vocabulary, rows)
+        return _median_seconds(lambda: work(batch), machine.device)
+
+    began = time.perf_counter()
+    step(_batch(vocabulary, 1))
+    rows = max(1, min(ROWS, int(STEP_SECONDS / (time.perf_counter() - began))))
     return {
         "dtype": dtype,
         "threads": torch.get_num_threads(),
         "load_seconds": load_seconds,
-        "train_tokens_per_second": ROWS * ROW_TOKENS / _median_seconds(step, machine.device),
-        "forward_tokens_per_second": ROWS * ROW_TOKENS / _median_seconds(read, machine.device),
+        "train_tokens_per_second": rows * ROW_TOKENS / seconds(step, rows),
+        "forward_tokens_per_second": rows * ROW_TOKENS / seconds(read, rows),
     }
 
 
-def _batch(vocabulary: int) -> Batch:
+def _batch(vocabulary: int, rows: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, vocabulary, (ROWS * ROW_TOKENS,), generator=generator).tolist()
-    at = [row * ROW_TOKENS + i for row in range(ROWS) for i in range(ROW_TOKENS - SUPERVISED - 1, ROW_TOKENS - 1)]
-    return Batch(ids, [ROW_TOKENS] * ROWS, 0, at, [ids[i + 1] for i in at], [i // ROW_TOKENS for i in at])
+    ids = torch.randint(0, vocabulary, (rows * ROW_TOKENS,), generator=generator).tolist()
+    at = [row * ROW_TOKENS + i for row in range(rows) for i in range(ROW_TOKENS - SUPERVISED - 1, ROW_TOKENS - 1)]
+    return Batch(ids, [ROW_TOKENS] * rows, 0, at, [ids[i + 1] for i in at], [i // ROW_TOKENS for i in at])
 
 
 def _median_seconds(work: Callable[[], None], device: str) -> float:
-    seconds = []
-    for _ in range(REPEATS + 1):
+    """Of REPEATS calls after one that is not counted, or of as many as ENOUGH has room for, at least one."""
+    seconds: list[float] = []
+    started = time.perf_counter()
+    for number in range(REPEATS + 1):
         began = time.perf_counter()
         work()
         if device == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
+        if number and time.perf_counter() - started > ENOUGH:
+            break
     return statistics.median(seconds[1:])
 
 
