@@ -67,10 +67,11 @@ evidence-methods: install
 	$(BIN)/python benchmarks/compute.py $(DATA)/financial_phrasebank/train.jsonl
 	$(BIN)/python benchmarks/method_times.py $(DATA)/financial_phrasebank/train.jsonl
 
-# Serving beside generate and PEFT, and under load, on the embedded base, with nothing else running.
+# docs/evidence/serving.md: beside generate and PEFT, under load, mixed against alone, and the canary, on the embedded base.
+# About an hour on 2 cores (bfloat16 many times that on a processor without it), with nothing else running; killed, it
+# goes on where it was.
 evidence-serving: install
-	$(BIN)/python benchmarks/serving.py
-	$(BIN)/python benchmarks/serving_load.py
+	$(BIN)/python benchmarks/serving_page.py
 
 # docs/evidence/doctrines.md: our plans against every other doctrine and a grid, on six public sets. Many hours; each run is
 # kept, so MINUTES=60 does it in pieces. make evidence-doctrines DATA=folder-of-public-sets
