@@ -31,6 +31,7 @@ from rankwise.facts import fetch_base, locate_base, read_adapter, read_anatomy, 
 from rankwise.model.load import load_base
 from rankwise.serve.batcher import Batcher
 from rankwise.serve.pool import Pool, Seat
+from rankwise.serve.prefixes import Prefixes
 from rankwise.serve.requests import Ended, Event, Request
 from rankwise.serve.sampling import Sampling
 from rankwise.serve.service import Settings, make_engine
@@ -95,11 +96,14 @@ class Ours:
         settings = Settings(slots=slots)
         self.engine = make_engine(load_base(base, dtype, "cpu"), settings, read_anatomy(base).max_length)
         self.pool = Pool(self.engine.groups, self.engine.dtype, settings.adapter_bytes)
-        # Nothing is kept of a prompt: every round computes all, as the others do.
-        self.batcher = Batcher(self.engine, self.pool, lambda ids: "x" * len(ids), frozenset(), 0, 4096)
+        self.prefix_bytes = settings.prefix_bytes
+        decode, stop = lambda ids: "x" * len(ids), frozenset[int]()
+        self.batcher = Batcher(self.engine, self.pool, decode, stop, settings.prefix_bytes, 4096)
         self.facts = [read_adapter(folder) for folder in folders]
 
     def run(self, prompts: list[list[int]], seats: list[Seat | None], tokens: int) -> None:
+        """Of prompts that nothing is known of: what they share is computed once, and anew each time."""
+        self.batcher.prefixes = Prefixes(self.prefix_bytes)
         ended: Queue[Event] = Queue()
 
         def tell(event: Event) -> None:

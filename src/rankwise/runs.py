@@ -35,7 +35,6 @@ from rankwise.files import clear_drafts, home, is_disk_full, read_json, write_js
 from rankwise.measure import known_rehearsal, measure_speed
 from rankwise.plan import Plan, Prepared, advise, prepare
 from rankwise.plan.measured import with_rehearsal
-from rankwise.plan.memory import run_disk_bytes
 from rankwise.plan.objective import require_trl
 from rankwise.plan.preflight import preflight
 from rankwise.plan.rehearsal import score
@@ -203,7 +202,7 @@ def _at_work(run: Path, made: Plan) -> Iterator[None]:
 
 
 def _disk_full(run: Path, made: Plan, fault: Exception) -> RunError:
-    needed = run_disk_bytes(made.trainable_parameters)
+    needed = made.on_disk()
     places = {run: needed.checkpoint + needed.catalogue, home(): needed.catalogue}
     told = [
         f"{place} has {shutil.disk_usage(place).free / 1e6:,.1f} MB free and needs about {size / 1e6:,.1f} MB more"

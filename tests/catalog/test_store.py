@@ -10,7 +10,7 @@ import pytest
 
 from rankwise.catalog.store import adapters_folder, add_metrics, find_entry, list_entries, rebuild, register
 from rankwise.errors import AdapterError
-from rankwise.facts.adapter import adapter_digest, read_adapter
+from rankwise.facts.adapter import adapter_digest, read_adapter, write_record
 
 
 def index(home: Path) -> Path:
@@ -172,3 +172,18 @@ def test_an_evaluation_reaches_record_card_and_index(make_adapter):
         assert "0.875" in (place / "README.md").read_text()
         assert read_adapter(place).record.metrics == listed.metrics
     assert rebuild().entries == (listed,)
+
+
+def test_scores_of_a_run_that_gained_nothing_leave_the_record_of_its_parent(make_adapter, tmp_path):
+    parent = make_adapter()
+    entry = register(parent)
+    add_metrics(parent, {"adapter": {"accuracy": 0.5}})
+    child = tmp_path / "child"
+    shutil.copytree(parent, child)
+    record = read_adapter(child).record
+    write_record(child, record.model_copy(update={"parent": entry.id, "created": "2026-02-02T00:00:00Z"}))
+    assert register(child).id == entry.id
+    add_metrics(child, {"adapter": {"accuracy": 0.75}})
+    (listed,) = list_entries()
+    assert (listed.parent, listed.metrics["adapter"]) == (None, {"accuracy": 0.5})
+    assert read_adapter(child).record.metrics["adapter"] == {"accuracy": 0.75}

@@ -441,3 +441,12 @@ def test_activations_are_computed_again_only_where_they_do_not_fit(plan_of: Plan
     assert again.memory_bytes < kept.memory_bytes
     yours = plan_of("training: {gradient_checkpointing: false}", machine=small)
     assert yours[key] is False and yours.decisions[key].kind == "yours"
+
+
+def test_a_goal_beside_a_method_is_said_to_change_nothing(plan_of: PlanOf) -> None:
+    def codes(text: str) -> set[str]:
+        return {problem.code for problem in plan_of(text).problems}
+
+    assert "goal-unused" not in codes("goal: new_ability")
+    assert "goal-unused" not in codes("method: lora")
+    assert "goal-unused" in codes("goal: new_ability\nmethod: lora")

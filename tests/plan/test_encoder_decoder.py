@@ -79,6 +79,7 @@ def test_the_plan_holds_it(made: Plan, prepared: Prepared) -> None:
     assert "read and written apart" in made.decisions["data.max_length"].reason
     assert made["data.max_length"] == max(row.length for row in corpus.train_rendered)
     assert made.decisions["chat_template"].value is None and "its tokenizer" in made.decisions["chat_template"].reason
+    assert made.memory is not None and made.memory.merging == 0  # not built for this task
 
 
 def test_a_token_passes_one_of_the_stacks(made: Plan, prepared: Prepared) -> None:

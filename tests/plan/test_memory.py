@@ -122,10 +122,13 @@ def test_the_plan_says_each_part(plan_of: Callable[..., Plan]) -> None:
 
 @pytest.mark.parametrize("trainable", [0, 1, 10**6])
 def test_disk(trainable: int) -> None:
-    needed, by_place = disk_bytes(trainable), run_disk_bytes(trainable)
+    needed = disk_bytes(trainable)
+    by_place = run_disk_bytes(needed)
     assert needed.adapter == 4 * trainable + planned.SMALL_FILES == by_place.catalogue
     assert needed.checkpoints == 3 * (16 * trainable + planned.SMALL_FILES)
     assert by_place.run == needed.checkpoints + needed.adapter
+    doubled = disk_bytes(trainable, doubled=True)
+    assert doubled.checkpoints == needed.checkpoints and doubled.adapter == needed.adapter + 4 * trainable
 
 
 def test_constants_of_the_engine_are_the_engines() -> None:

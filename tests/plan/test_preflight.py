@@ -11,7 +11,6 @@ from typing import NamedTuple
 import pytest
 
 from rankwise.plan import Plan
-from rankwise.plan.memory import run_disk_bytes
 from rankwise.plan.preflight import preflight
 
 
@@ -29,7 +28,7 @@ def test_a_full_disk_is_said_once_for_both_folders(
     plan_of: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of()
-    needed = sum(run_disk_bytes(plan.trainable_parameters)[:2])
+    needed = sum(plan.on_disk()[:2])
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, needed))
     assert preflight(plan, tmp_path / "run", tmp_path / "home") == ()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, needed - 1))

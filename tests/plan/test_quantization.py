@@ -87,3 +87,10 @@ def test_a_quantised_base_takes_less(plan_of: PlanOf, tiny_anatomy: Anatomy) -> 
     others = tiny_anatomy.total_parameters - layers + largest
     assert frozen_bytes(tiny_anatomy, "qlora", "bfloat16") == round(layers * NF4_BYTES + 2 * others)
     assert frozen_bytes(tiny_anatomy, "dora", "bfloat16", "int8") == round(layers * INT8_BYTES + 2 * others)
+
+
+def test_a_start_that_changes_the_base_leaves_twice_as_much_on_disk(plan_of: PlanOf) -> None:
+    plain, doubled = (plan_of(f"lora: {{init_lora_weights: {start}}}") for start in ("gaussian", "pissa"))
+    assert doubled.trainable_parameters == plain.trainable_parameters
+    assert doubled.on_disk().checkpoint == plain.on_disk().checkpoint
+    assert doubled.on_disk().catalogue == plain.on_disk().catalogue + 4 * plain.trainable_parameters

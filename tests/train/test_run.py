@@ -21,7 +21,6 @@ from rankwise.facts import identify_base, read_adapter, read_anatomy, verify_ada
 from rankwise.files import sha256_file
 from rankwise.plan import Capacity, Decision, Plan
 from rankwise.plan.adapted import adapted
-from rankwise.plan.memory import run_disk_bytes
 from rankwise.train.run import Trained, execute
 from rankwise.train.settings import BaseFolder
 
@@ -129,7 +128,7 @@ def test_a_run_leaves_no_more_files_than_was_planned(tiny_base: Path, corpus: Co
     plan = make_plan(tiny_base, corpus, training__max_steps=8, training__save_steps=1)
     train(tiny_base, corpus, tmp_path / "run", plan=plan)
     written = sum(file.stat().st_size for file in (tmp_path / "run").rglob("*") if file.is_file())
-    needed = run_disk_bytes(plan.trainable_parameters)
+    needed = plan.on_disk()
     adapter = sum(file.stat().st_size for file in (tmp_path / "run" / "adapter").iterdir())
     assert written <= needed.run and adapter <= needed.catalogue
 

@@ -22,7 +22,7 @@ from rankwise.catalog.alias import PRODUCTION, Move, in_production, read_moves
 from rankwise.catalog.card import write_card
 from rankwise.catalog.record import Entry, make_entry, shelf_name
 from rankwise.errors import AdapterError, Problem, RunError, raise_if_errors
-from rankwise.facts.adapter import adapter_digest, read_adapter, write_record
+from rankwise.facts.adapter import AdapterRecord, adapter_digest, read_adapter, write_record
 from rankwise.facts.lock import locked
 from rankwise.facts.payload import payload_in
 from rankwise.facts.verify import verify_adapter
@@ -71,7 +71,8 @@ def register(folder: Path) -> Entry:
 def add_metrics(folder: Path, metrics: Mapping[str, JsonValue]) -> None:
     """Write what an evaluation found into the adapter's record and card, here and in the catalogue.
 
-    The adapter itself, and so its digest, stays as it is.
+    The adapter itself, and so its digest, stays as it is. Where the catalogue has the same weights of another run (one
+    that went on from them and gained nothing), the record there is that run's own and stays, too.
     """
     facts = read_adapter(folder)
     if facts.record is None:
@@ -81,13 +82,18 @@ def add_metrics(folder: Path, metrics: Mapping[str, JsonValue]) -> None:
     record = facts.record.model_copy(update={"metrics": {**facts.record.metrics, **metrics}})
     shelved = adapters_folder() / shelf_name(record) / facts.digest
     with exclusive():
-        for place in {folder.resolve(), shelved.resolve()}:
-            if place.is_dir():
-                write_record(place, record)
-                write_card(place, record, facts)
-        if shelved.is_dir():
+        own = shelved.is_dir() and _same_origin(read_adapter(shelved).record, record)
+        for place in {folder.resolve(), *([shelved.resolve()] if own else [])}:
+            write_record(place, record)
+            write_card(place, record, facts)
+        if own:
             synchronise(shelved)
             os.utime(shelved.parent)  # for `Listing`
+
+
+def _same_origin(one: AdapterRecord | None, other: AdapterRecord) -> bool:
+    """Whether both are the record of one training, scores aside."""
+    return one is not None and one.model_copy(update={"metrics": other.metrics}) == other
 
 
 def list_entries() -> tuple[Entry, ...]:

@@ -111,6 +111,8 @@ def _learnt(held_out: Mapping[str, Any]) -> str:
         return f"Mean reward at the end of training: {held_out['reward']:.3f}."
     if held_out["ended"] in UNSTEPPED:
         return f"Held-out loss: {bits_text(held_out)}."
+    if not held_out["step"]:
+        return f"Best held-out loss: {bits_text(held_out)}, before the first step: training gained nothing on it."
     return f"Best held-out loss: {bits_text(held_out)}, after step {held_out['step']}."
 
 

@@ -12,7 +12,6 @@ from rankwise.experiment.cells import Cell, Group, choose_cells
 from rankwise.experiment.rows import draw_rows
 from rankwise.plan import Plan
 from rankwise.plan.advise import weigh
-from rankwise.plan.memory import run_disk_bytes
 
 DEFAULT_SEEDS = 3
 PROBE = (1 / 3, 1.0, 3.0)
@@ -98,7 +97,7 @@ def wanted_size(bench: Bench, seeds: int, rows: int | None) -> Size:
 
 def disk_needed(plans: Sequence[Plan]) -> int:
     """Bytes of the largest checkpoint, while another is written."""
-    return 2 * max(run_disk_bytes(plan.trainable_parameters).checkpoint for plan in plans)
+    return 2 * max(plan.on_disk().checkpoint for plan in plans)
 
 
 def rates(shared: float) -> list[float]:

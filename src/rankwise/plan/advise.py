@@ -27,7 +27,7 @@ from rankwise.plan.plan import Plan
 from rankwise.plan.prefix import METHOD as PREFIX
 from rankwise.plan.prefix import OWN, RATE, decide_prefix, decide_rate
 from rankwise.plan.prepare import Prepared
-from rankwise.plan.quantization import QUANTIZATIONS, agree_on_quantization, check_start
+from rankwise.plan.quantization import CHANGE_BASE, QUANTIZATIONS, agree_on_quantization, check_start
 from rankwise.plan.situation import describe_situation, said_as, short_targets
 from rankwise.plan.spoken import Spoken, advice_of_all, advice_on, differing, method_advice, same_value, shown
 from rankwise.plan.unattached import decide_unattached, refuse_keys_of_prompt, unattached_plan
@@ -181,6 +181,10 @@ class _Advice:
         return unattached_plan(self.ledger, self.prepared, self.machine, self.measured)
 
     def _decide_method(self) -> None:
+        if self.ledger.is_given("goal") and (self.continued is not None or self.ledger.is_given("method")):
+            by = "method" if self.continued is None else "adapter"
+            message = f"it is there to choose a method, and {by} has chosen: only the doctrines' word on it may differ"
+            self.ledger.report("note", "goal-unused", self.asked.where("goal"), message)
         if self.continued is not None:
             for key in ("method", "quantization"):
                 self._continue(key, self.continued.values[key])
@@ -370,7 +374,7 @@ class _Advice:
             ),
             memory_bytes=memory.training.total,
             memory=memory,
-            disk_bytes=disk_bytes(trainable),
+            disk_bytes=disk_bytes(trainable, self.ledger.settled.get("lora.init_lora_weights") in CHANGE_BASE),
             seconds=seconds,
             problems=tuple(dict.fromkeys(self.ledger.problems)),
         )

@@ -219,10 +219,12 @@ def features_bytes(anatomy: Anatomy, rows: int) -> int:
     return rows * anatomy.hidden_size * (2 * WEIGHT_BYTES + 2 * FLOAT64)
 
 
-def disk_bytes(trainable: int) -> DiskBytes:
-    """Checkpoints and adapter, all in float32."""
+def disk_bytes(trainable: int, doubled: bool = False) -> DiskBytes:
+    """Checkpoints and adapter, all in float32. `doubled`: the adapter is written with twice its ranks, as is one that
+    began by changing the base."""
     checkpoint = trainable * CHECKPOINT_BYTES + SMALL_FILES
-    return DiskBytes(checkpoints=CHECKPOINTS * checkpoint, adapter=trainable * WEIGHT_BYTES + SMALL_FILES)
+    written = (2 if doubled else 1) * trainable * WEIGHT_BYTES + SMALL_FILES
+    return DiskBytes(checkpoints=CHECKPOINTS * checkpoint, adapter=written)
 
 
 class Disk(NamedTuple):
@@ -234,9 +236,8 @@ class Disk(NamedTuple):
     """One, of those in `run`."""
 
 
-def run_disk_bytes(trainable: int) -> Disk:
+def run_disk_bytes(needed: DiskBytes) -> Disk:
     """The run's folder holds checkpoints and adapter; the catalogue gets a copy of the adapter."""
-    needed = disk_bytes(trainable)
     one = needed.checkpoints // CHECKPOINTS
     return Disk(run=needed.checkpoints + needed.adapter, catalogue=needed.adapter, checkpoint=one)
 
@@ -253,8 +254,8 @@ def _forward_bytes(anatomy: Anatomy, dtype: str, tokens: int, classes: int) -> i
 
 def _merging_bytes(anatomy: Anatomy, method: str, trainable: int) -> int:
     """The base as its files have it, the adapter, and one layer's weight with what is added, in float32; 0: of a
-    prefix, which no weight can hold."""
-    if method == "prefix":
+    prefix, which no weight can hold, and of other tasks, for which merging is not built."""
+    if method == "prefix" or anatomy.task != "causal_lm":
         return 0
     largest = max(p.in_features * p.out_features for p in anatomy.projections)
     stored = anatomy.total_parameters * BYTES.get(anatomy.dtype, WEIGHT_BYTES)

@@ -11,7 +11,7 @@ from rankwise.doctrine import Value
 from rankwise.errors import PlanError, Problem
 from rankwise.files import sha256_json
 from rankwise.plan.capacity import Capacity
-from rankwise.plan.memory import DiskBytes, Memory
+from rankwise.plan.memory import Disk, DiskBytes, Memory, disk_bytes, run_disk_bytes
 from rankwise.plan.rehearsal import Prediction
 
 T = TypeVar("T")
@@ -62,6 +62,10 @@ class Plan(_Frozen):
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
+
+    def on_disk(self) -> Disk:
+        """What the run leaves or needs on the way; counted anew where a plan of 0.1 does not say."""
+        return run_disk_bytes(self.disk_bytes or disk_bytes(self.trainable_parameters))
 
     def digest(self) -> str:
         """Of keys and values; reasons and estimates do not change what a run does."""

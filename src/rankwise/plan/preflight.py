@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 from rankwise.errors import Problem
-from rankwise.plan.memory import run_disk_bytes
 from rankwise.plan.plan import Plan
 
 
@@ -18,7 +17,7 @@ def preflight(plan: Plan, run: Path, home: Path) -> tuple[Problem, ...]:
     `home`: RANKWISE_HOME, where the catalogue's copy goes.
     """
     problems: list[Problem] = []
-    needed = run_disk_bytes(plan.trainable_parameters)
+    needed = plan.on_disk()
     by_device: dict[int, tuple[int, list[Path]]] = {}
     for folder, size in ((run, max(0, needed.run - _bytes_in(run / "checkpoints"))), (home, needed.catalogue)):
         there = _nearest(folder)

@@ -13,7 +13,7 @@ import torch
 
 from rankwise.serve.engine import Engine, Piece
 from rankwise.serve.pool import Pool
-from rankwise.serve.prefixes import Prefixes
+from rankwise.serve.prefixes import WORTH_KEEPING, Prefixes, shared_tokens
 from rankwise.serve.requests import Ended, Event, Failed, Labelled, Request, Said
 from rankwise.serve.sampling import Choice, Chooser
 from rankwise.serve.segments import Segments
@@ -148,10 +148,9 @@ class Batcher:
             request = row.request
             self.counts.requests += 1
             self.counts.prompt_tokens += len(piece.ids)
-            if self.prefixes.is_worth_keeping(request.ids, row.reused):
+            if self._engine.keeps_prompts and self.prefixes.is_worth_keeping(request.ids, row.reused):
                 kept = self._engine.copy_out(piece.slot, len(request.ids))
-                if kept is not None:
-                    self.prefixes.keep(request.adapter, request.ids, kept)
+                self.prefixes.keep(request.adapter, request.ids, kept)
             if request.labels is not None:
                 found = request.labels.log_probabilities(logits[None])[0]
                 self._tell(row, Labelled(tuple(found.tolist())))
@@ -162,20 +161,37 @@ class Batcher:
         self._remove_ended()
 
     def _take_waiting(self) -> list[Request]:
+        """The first in line, and those behind it that fit into the pass and are not better off in the next one."""
         taken: list[Request] = []
+        later: list[Request] = []
         tokens = 0
         with self._changed:
-            while self._waiting and len(self._rows) + len(taken) < self._engine.slots:
-                request = self._waiting[0]
+            while self._waiting and len(self._rows) + len(taken) < self._engine.slots > len(later):
+                request = self._waiting.popleft()
                 if request.cancelled:
-                    self._waiting.popleft()
                     self._release(request)
                     continue
-                tokens += len(request.ids)
+                known = self.prefixes.known(request.adapter, request.ids)
+                if self._will_be_known(request, known, taken):
+                    later.append(request)
+                    continue
+                tokens += len(request.ids) - known
                 if taken and tokens > PREFILL_TOKENS:
+                    later.append(request)
                     break
-                taken.append(self._waiting.popleft())
+                taken.append(request)
+            self._waiting.extendleft(reversed(later))
         return taken
+
+    def _will_be_known(self, request: Request, known: int, taken: Sequence[Request]) -> bool:
+        """Whether this pass computes for another what it begins with, and keeps it, so that the next pass need not."""
+        if not self.prefixes.budget or not self._engine.keeps_prompts:
+            return False
+        return any(
+            shared_tokens(other.ids, request.ids[:-1]) - known >= WORTH_KEEPING
+            for other in taken
+            if other.adapter == request.adapter
+        )
 
     def _new_row(self, request: Request) -> _Row:
         written = Written(self._decode, request.sampling.stop)

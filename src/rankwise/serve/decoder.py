@@ -63,6 +63,8 @@ class _Layer:
 class Decoder:
     """Shapes: T tokens of a pass, H query heads, K key heads, D head size, G = H / K."""
 
+    keeps_prompts = True
+
     def __init__(self, model: Any, slots: int, capacity: int) -> None:
         """`model`: as `_is_like_llama` says; it is not needed afterwards."""
         body, config = model.model, model.config

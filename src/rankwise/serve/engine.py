@@ -51,6 +51,8 @@ class Engine(Protocol):
     """Most tokens a slot holds."""
     dtype: torch.dtype
     device: torch.device
+    keeps_prompts: bool
+    """Whether `copy_out` and `copy_in` are built."""
 
     def prefill(self, pieces: Sequence[Piece]) -> list[torch.Tensor]:
         """Take in new tokens; for each piece its logits, (wanted, vocabulary)."""
@@ -64,8 +66,8 @@ class Engine(Protocol):
         """Let slot `target` hold what `source` does."""
         ...
 
-    def copy_out(self, slot: int, length: int) -> torch.Tensor | None:
-        """What a slot keeps of its first tokens, for `copy_in`; None where that is not done."""
+    def copy_out(self, slot: int, length: int) -> torch.Tensor:
+        """What a slot keeps of its first tokens, for `copy_in`."""
         ...
 
     def copy_in(self, slot: int, kept: torch.Tensor, length: int) -> None: ...

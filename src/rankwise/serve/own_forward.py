@@ -20,6 +20,8 @@ from rankwise.serve.segments import Segments
 
 
 class OwnForward:
+    keeps_prompts = False
+
     def __init__(self, model: Any, slots: int, capacity: int) -> None:
         """The model's linear layers get a forward that adds the adapters of the rows at hand."""
         self._model = model
@@ -78,8 +80,8 @@ class OwnForward:
     def move(self, source: int, target: int, length: int) -> None:
         self._caches[target] = self._caches.pop(source)
 
-    def copy_out(self, slot: int, length: int) -> None:
-        return None
+    def copy_out(self, slot: int, length: int) -> torch.Tensor:
+        raise NotImplementedError("nothing is kept of a prompt here")
 
     def copy_in(self, slot: int, kept: torch.Tensor, length: int) -> None:
         raise NotImplementedError("nothing is kept of a prompt here")

@@ -25,7 +25,7 @@ class Prefixes:
     """Keys and values of the latest prompts, within `budget` bytes. One thread's."""
 
     def __init__(self, budget: int) -> None:
-        self._budget = budget
+        self.budget = budget
         self._kept: OrderedDict[tuple[str, tuple[int, ...]], _Kept] = OrderedDict()
         self.bytes = 0
         self.reused = 0
@@ -34,32 +34,40 @@ class Prefixes:
     def find(self, adapter: str, ids: Sequence[int]) -> tuple[int, torch.Tensor | None]:
         """The most tokens that `ids` and a kept prompt to `adapter` begin with, and what was kept; at least one token
         of `ids` is left over."""
-        best, found = 0, None
-        for kept in self._kept.values():
-            if kept.adapter == adapter:
-                shared = _shared(kept.ids, ids[:-1])
-                if shared > best:
-                    best, found = shared, kept
+        best, found = self._best(adapter, ids)
         if found is None:
             return 0, None
         self._kept.move_to_end((found.adapter, found.ids))
         self.reused += best
         return best, found.values
 
+    def known(self, adapter: str, ids: Sequence[int]) -> int:
+        """How many tokens `find` would find."""
+        return self._best(adapter, ids)[0]
+
+    def _best(self, adapter: str, ids: Sequence[int]) -> tuple[int, _Kept | None]:
+        best, found = 0, None
+        for kept in self._kept.values():
+            if kept.adapter == adapter:
+                shared = shared_tokens(kept.ids, ids[:-1])
+                if shared > best:
+                    best, found = shared, kept
+        return best, found
+
     def is_worth_keeping(self, ids: Sequence[int], known: int) -> bool:
-        return len(ids) - known >= WORTH_KEEPING
+        return self.budget > 0 and len(ids) - known >= WORTH_KEEPING
 
     def keep(self, adapter: str, ids: Sequence[int], values: torch.Tensor) -> None:
         key = (adapter, tuple(ids))
-        if key in self._kept or values.nbytes > self._budget:
+        if key in self._kept or values.nbytes > self.budget:
             return
         self._kept[key] = _Kept(*key, values)
         self.bytes += values.nbytes
-        while self.bytes > self._budget:
+        while self.bytes > self.budget:
             _, oldest = self._kept.popitem(last=False)
             self.bytes -= oldest.values.nbytes
 
 
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+def shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
     end = min(len(one), len(other))
     return next((i for i in range(end) if one[i] != other[i]), end)

@@ -1,13 +1,30 @@
-"""Which rows of a batch go with which adapters, and the adapters' products: two for all of a bench."""
+"""Which rows of a batch go with which adapters, and the adapters' products: two for all of a bench, or of a prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 
 from rankwise.serve.pool import Bench, Seat
+
+LONG = 16
+"""So many rows of one adapter in a row, a prompt's, have products of their own, without a copy."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Rows of one adapter that follow each other."""
+
+    seat: Seat
+    rows: slice
+
+    def add(self, group: int, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        a, b = self.seat.bench.a[group][self.seat.place], self.seat.bench.b[group][self.seat.place]
+        out[self.rows].addmm_(torch.mm(x[self.rows], a.t()), b)
+        return out
 
 
 @dataclass(frozen=True)
@@ -25,14 +42,27 @@ class _Part:
     places: torch.Tensor
     """where they stand in the layout."""
 
+    def add(self, group: int, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        a, b = self.bench.a[group][self.seats].transpose(1, 2), self.bench.b[group][self.seats]
+        if self.take is None:
+            inner = torch.bmm(x.reshape(self.n, self.m, -1), a)
+            return out.view(self.n, self.m, -1).baddbmm_(inner, b).view(out.shape)
+        inner = torch.bmm(x.index_select(0, self.take).view(self.n, self.m, -1), a)
+        product = torch.bmm(inner, b).view(self.n * self.m, -1)
+        return out.index_add_(0, self.rows, product.index_select(0, self.places))
+
 
 class Segments:
     """The adapters of a batch's rows; rows of the base alone have none. Good for every step with these rows."""
 
     def __init__(self, seats: Sequence[Seat | None]) -> None:
         self._seats = list(seats)
-        benches = {seat.bench: None for seat in seats if seat is not None}
-        self._parts = [part for bench in benches for part in _parts(bench, seats)]
+        runs = list(_runs(seats))
+        rest = list(seats)
+        for run in runs:
+            rest[run.rows] = [None] * (run.rows.stop - run.rows.start)
+        benches = {seat.bench: None for seat in rest if seat is not None}
+        self._parts: list[_Run | _Part] = [*runs, *(part for bench in benches for part in _parts(bench, rest))]
 
     def are_of(self, seats: Sequence[Seat | None]) -> bool:
         return self._seats == list(seats)
@@ -44,15 +74,17 @@ class Segments:
     def add(self, group: int, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         """out (rows, width), the base's product of x (rows, in), with the adapters' added; `out` may be used up."""
         for part in self._parts:
-            a, b = part.bench.a[group][part.seats].transpose(1, 2), part.bench.b[group][part.seats]
-            if part.take is None:
-                inner = torch.bmm(x.reshape(part.n, part.m, -1), a)
-                out = torch.baddbmm(out.view(part.n, part.m, -1), inner, b).view(out.shape)
-            else:
-                inner = torch.bmm(x.index_select(0, part.take).view(part.n, part.m, -1), a)
-                product = torch.bmm(inner, b).view(part.n * part.m, -1)
-                out.index_add_(0, part.rows, product.index_select(0, part.places))
+            out = part.add(group, x, out)
         return out
+
+
+def _runs(seats: Sequence[Seat | None]) -> Iterator[_Run]:
+    at = 0
+    for seat, rows in groupby(seats):
+        count = len(list(rows))
+        if seat is not None and count >= LONG:
+            yield _Run(seat, slice(at, at + count))
+        at += count
 
 
 HEAVY = 2.0

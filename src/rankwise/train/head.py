@@ -25,19 +25,21 @@ def _regression(strength: float) -> LogisticRegression:
 def held_back_loss(
     states: np.ndarray, targets: np.ndarray, labels: int, strength: float, folds: int, seed: int
 ) -> float:
-    """Mean -ln p of each row's label by a head fitted on the other folds."""
-    lost = np.empty(len(targets))
+    """Mean -ln p of each row's label by a head fitted on the other folds. The only row of a label is in every fit, and
+    judged by none: without it the head would not know the label. One label at least has two rows."""
+    counts = np.bincount(targets, minlength=labels)
+    held, always = np.flatnonzero(counts[targets] > 1), np.flatnonzero(counts[targets] == 1)
+    lost = np.empty(len(held))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for own, other in StratifiedKFold(folds, shuffle=True, random_state=seed).split(states, targets):
+        for rest, left_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(held, targets[held]):
+            own, other = np.concatenate([held[rest], always]), held[left_out]
             mean, deviation = _standards(states[own])
-            if len(set(targets[own])) < 2:
-                return float("inf")
             fitted = _regression(strength).fit((states[own] - mean) / deviation, targets[own])
             known = np.zeros((len(other), labels))
             known[:, fitted.classes_] = fitted.predict_proba((states[other] - mean) / deviation)
-            lost[other] = -np.log(np.maximum(known[np.arange(len(other)), targets[other]], LEAST_PROBABILITY))
+            lost[left_out] = -np.log(np.maximum(known[np.arange(len(other)), targets[other]], LEAST_PROBABILITY))
     return float(lost.mean())
 
 

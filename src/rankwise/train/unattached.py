@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -165,8 +164,7 @@ class _Work:
             for strength in settings.regularisation:
                 loss = held_back_loss(vectors, targets, len(labels), strength, settings.num_folds, self.seed)
                 losses.append((loss, kind, strength))
-                told = loss if isfinite(loss) else None  # a fold without its only row of a label; JSON has no infinity
-                self.log.write("fitted", {"features": kind, "C": strength, "loss": told})
+                self.log.write("fitted", {"features": kind, "C": strength, "loss": loss})
         _, kind, strength = min(losses, key=lambda found: found[0])
         head = fit_head(states[kind].double().numpy(), targets, strength, kind, skipped)
         model_with_head = LinearClassifier(model, packs, head)
