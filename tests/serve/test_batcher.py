@@ -46,14 +46,18 @@ class Running:
         self.batcher = Batcher(self.engine, self.pool, renderer.decode, renderer.stop_ids, prefix_bytes, 512)
         self.facts = [read_adapter(folder) for folder in folders]
 
-    def ask(self, asked: Sequence[tuple[Sequence[int], int | None]], sampling: Sampling) -> list[list[Event]]:
-        """(prompt, number of the adapter or None) each -> its events, in order."""
+    def ask(
+        self, asked: Sequence[tuple[Sequence[int], int | None]], sampling: Sampling, at_once: bool = False
+    ) -> list[list[Event]]:
+        """(prompt, number of the adapter or None) each -> its events, in order. `at_once`: none is begun before all
+        wait."""
         queue: Queue[tuple[int, Event]] = Queue()
+        requests = []
         for number, (ids, which) in enumerate(asked):
             seat = None if which is None else self.pool.acquire(self.facts[which])
-            self.batcher.submit(
-                [Request(tuple(ids), seat, sampling, lambda event, number=number: queue.put((number, event)))]
-            )
+            requests.append(Request(tuple(ids), seat, sampling, lambda event, n=number: queue.put((n, event))))
+        for together in [requests] if at_once else [[request] for request in requests]:
+            self.batcher.submit(together)
         events: list[list[Event]] = [[] for _ in asked]
         left = len(asked)
         while left:
@@ -134,6 +138,24 @@ def test_prefixes_are_reused_by_the_same_adapter_alone_and_change_nothing(
     assert reused == [0, len(start), len(start)] * 3
     assert keeping.batcher.prefixes.reused == 6 * len(start)
     assert keeping.batcher.close(30)
+
+
+def test_prompts_that_come_at_once_and_begin_alike_compute_it_once(
+    tiny_base: Path, renderer: Renderer, folders: list[Path], running: Running
+) -> None:
+    start = list(range(100, 130))
+    asked = [([*start, 40 + i], which) for i in range(3) for which in (0, None)]
+    expected = [text_of(events) for events in running.ask(asked, Sampling(NEW_TOKENS))]
+    keeping = Running(tiny_base, renderer, folders, prefix_bytes=1 << 24)
+    answers = keeping.ask(asked, Sampling(NEW_TOKENS), at_once=True)
+    assert [text_of(events) for events in answers] == expected
+    reused = [event.reused for events in answers for event in events if isinstance(event, Ended)]
+    assert reused == [0, 0] + [len(start)] * 4
+    assert keeping.batcher.close(30)
+    cramped = Running(tiny_base, renderer, folders, prefix_bytes=1)  # room for nothing
+    assert [text_of(events) for events in cramped.ask(asked, Sampling(NEW_TOKENS), at_once=True)] == expected
+    assert cramped.batcher.prefixes.bytes == cramped.batcher.prefixes.reused == 0
+    assert cramped.batcher.close(30)
 
 
 def test_draws_depend_on_the_seed_alone(running: Running) -> None:

@@ -42,3 +42,4 @@ def test_only_what_is_worth_it_is_kept() -> None:
     assert prefixes.is_worth_keeping(LONG, 0) and not prefixes.is_worth_keeping(LONG, 5)
     prefixes.keep("a", LONG, KEPT)
     assert prefixes.bytes == 0
+    assert not prefixes.is_worth_keeping(LONG, 0)  # its size is known now

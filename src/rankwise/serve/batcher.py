@@ -185,12 +185,12 @@ class Batcher:
 
     def _will_be_known(self, request: Request, known: int, taken: Sequence[Request]) -> bool:
         """Whether this pass computes for another what it begins with, and keeps it, so that the next pass need not."""
-        if not self.prefixes.budget or not self._engine.keeps_prompts:
+        if not self._engine.keeps_prompts:
             return False
         return any(
             shared_tokens(other.ids, request.ids[:-1]) - known >= WORTH_KEEPING
             for other in taken
-            if other.adapter == request.adapter
+            if other.adapter == request.adapter and self.prefixes.is_worth_keeping(other.ids, known)
         )
 
     def _new_row(self, request: Request) -> _Row:

@@ -28,6 +28,8 @@ class Prefixes:
         self.budget = budget
         self._kept: OrderedDict[tuple[str, tuple[int, ...]], _Kept] = OrderedDict()
         self.bytes = 0
+        self._of_a_token = 0
+        """Bytes, as seen at the last prompt; 0: none yet."""
         self.reused = 0
         """Tokens that were not computed anew, in all."""
 
@@ -55,10 +57,13 @@ class Prefixes:
         return best, found
 
     def is_worth_keeping(self, ids: Sequence[int], known: int) -> bool:
-        return self.budget > 0 and len(ids) - known >= WORTH_KEEPING
+        """Whether there is enough in it that is not kept, and room for it."""
+        fits = self.budget > 0 and len(ids) * self._of_a_token <= self.budget
+        return fits and len(ids) - known >= WORTH_KEEPING
 
     def keep(self, adapter: str, ids: Sequence[int], values: torch.Tensor) -> None:
         key = (adapter, tuple(ids))
+        self._of_a_token = values.nbytes // len(ids)
         if key in self._kept or values.nbytes > self.budget:
             return
         self._kept[key] = _Kept(*key, values)
