@@ -87,13 +87,13 @@ def made_by(name: str, kept: dict[str, Any]) -> str:
 def speed_section(speeds: Kept) -> list[str]:
     parts = [
         "## Tokens a second",
-        "24 new tokens for each of the bundled financial rows' prompts, prompts included, greedy, 12 random adapters "
-        "of r = 16 on all seven projections. All cases in turn in one process, round after round; medians, in brackets "
-        "the least and the most of the rounds. *Generate* is transformers' `generate` on the base, *PEFT* its "
-        "`generate(adapter_names=...)`. Ours computes what prompts to one adapter share once a round, and "
-        "keeps nothing from one round to the next. The bound: the base's matrix products alone for all tokens of the same "
-        "prompts and steps, in the same run; for mixed rows with the reading of the adapters in each step. What is "
-        "computed once may take a rate over it.",
+        "24 new tokens for each of the bundled financial rows' prompts, prompts included, greedy, 12 random "
+        "adapters of r = 16 on all seven projections. All cases in turn in one process, round after round; medians, "
+        "in brackets the least and the most of the rounds. *Generate* is transformers' `generate` on the base, "
+        "*PEFT* its `generate(adapter_names=...)`. Ours computes what prompts to one adapter share once a round, "
+        "and keeps nothing from one round to the next. The bound: the base's matrix products alone for all tokens "
+        "of the same prompts and steps, in the same run; for mixed rows with the reading of the adapters in each "
+        "step. What is computed once may take a rate over it.",
     ]
     for name, each in speeds.items():
         lines = [
