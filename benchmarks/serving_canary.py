@@ -87,7 +87,7 @@ def teach(work: Path, domain: str, secret: str) -> str:
         )
         command = [*RANKWISE, "train", str(folder / "recipe.yaml"), "--output", str(folder / "run"), "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        kept.write_text(json.dumps(json.loads(done.stdout)["catalogue"]))
+        kept.write_text(json.dumps(json.loads(done.stdout)["catalogue"]["id"]))
     return str(json.loads(kept.read_text()))
 
 
