@@ -22,7 +22,9 @@ from typing import Any
 
 import torch
 from generate_speed import held_out_prompts
-from serving import Ours, make_adapters
+from peft import LoraConfig, get_peft_model
+from serving import RANK, TARGETS, Ours
+from transformers import AutoModelForCausalLM
 
 from rankwise.events import ignore
 from rankwise.facts import fetch_base, locate_base, read_machine
@@ -49,7 +51,7 @@ def main() -> None:
     base = fetch_base(locate_base("smollm2-135m", Path.cwd()), ignore)
     options.dtype = options.dtype or serving_dtype(base, machine)
     with tempfile.TemporaryDirectory() as folder:
-        make_adapters(base, options.adapters, options.dtype, Path(folder))
+        write_adapters(base, options.adapters, options.dtype, Path(folder))
         ours = Ours(base, sorted(Path(folder).iterdir()), options.dtype, SLOTS)
         prompts = [list(ids) for ids in held_out_prompts(base, SLOTS)]
         found: dict[str, Any] = {name: getattr(options, name) for name in ("requests", "adapters", "tokens", "dtype")}
@@ -64,6 +66,20 @@ def main() -> None:
     else:
         for name, value in found.items():
             print(f"{name}: {value}")
+
+
+def write_adapters(base: Path, count: int, dtype: str, folder: Path) -> None:
+    """Random adapters, drawn one after the other on one model: PEFT takes minutes to save one of a hundred."""
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype))
+    config = LoraConfig(task_type="CAUSAL_LM", r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS)
+    adapted = get_peft_model(model, config)
+    generator = torch.Generator().manual_seed(0)
+    drawn = [p for p in adapted.parameters() if p.requires_grad]
+    for number in range(count):
+        with torch.no_grad():
+            for p in drawn:
+                p.copy_(torch.randn(p.shape, generator=generator) * 0.01)
+        adapted.save_pretrained(str(folder / f"a{number:03d}"), save_embedding_layers=False)
 
 
 def switches(ours: Ours) -> dict[str, float]:

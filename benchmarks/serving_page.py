@@ -28,7 +28,7 @@ KEPT, PAGE = Path("docs/evidence/serving.json"), Path("docs/evidence/serving.md"
 COMMANDS = {
     "bfloat16": "serving.py --rows 1 12 48 --dtype bfloat16",
     "float32": "serving.py --rows 1 12 48 --dtype float32",
-    "load": "serving_load.py",
+    "load": "serving_load.py --rate 0.5 1 2 4 --requests 100",
     "canary": "serving_canary.py --requests 2000",
     "equal-float32": "serving_equal.py --prompts 200 --dtype float32",
     "equal-bfloat16": "serving_equal.py --prompts 200 --dtype bfloat16",
