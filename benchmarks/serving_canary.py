@@ -67,8 +67,8 @@ def main() -> None:
         found = asyncio.run(Canary(port, server.pid, ids, told).run(options.requests))
     finally:
         server.send_signal(signal.SIGTERM)
-        found_exit = server.wait(60)
-    found["exit status"] = found_exit
+        code = server.wait(60)
+    found["exit status"] = code if code >= 0 else 128 - code  # as a shell says it
     print(json.dumps(found) if options.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
     sys.exit(0 if found["right"] == found["requests"] and not found["leaks"] else 1)
 
