@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def test_which_bases_are_built_as_llamas_are(bases: Callable[[str], Path]) -> No
     assert found == {
         "llama": True, "qwen2": True, "qwen3": False, "gemma3": False, "mistral": False, "mixtral": False
     }  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory of a process is read as Linux tells it")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_slots_that_no_row_reached_take_no_memory(dtype: str, bases: Callable[[str], Path]) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    model = load_base(bases("llama"), dtype, "cpu")
+    before = resident()
+    decoder = Decoder.of(model, 1024, 4096)
+    assert decoder is not None and decoder.kv.dtype == getattr(torch, dtype)
+    assert decoder.kv.nbytes > 1 << 29 and resident() - before < decoder.kv.nbytes / 8
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -84,9 +86,9 @@ class Decoder:
         positions = torch.arange(capacity, device=self.device)[None]
         cos, sin = body.rotary_emb(self.embedding.new_empty(1, 1, 1), positions)
         self.cos, self.sin = cos[0, :, None], sin[0, :, None]  # (capacity, 1, D)
-        # Zeros, for what a weight of zero multiplies must be finite; pages that no row reached take no memory.
+        # Zeros, for what a weight of zero multiplies must be finite.
         shape = (len(self.layers), 2, slots, self.key_heads, capacity, self.head_dim)
-        self.kv = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        self.kv = _zeros(shape, self.dtype, self.device)
 
     @classmethod
     def of(cls, model: Any, slots: int, capacity: int) -> Decoder | None:
@@ -200,6 +202,13 @@ class Decoder:
         got, expected = torch.cat([first, last]).float(), own[-2:].float()
         name = str(self.dtype).removeprefix("torch.")
         return bool((got - expected).norm() <= TOLERANCE.get(name, 0.0) * expected.norm())
+
+
+def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """On a CPU, pages that no row reached take no memory: numpy asks the system for zeros, torch would write them."""
+    if device.type != "cpu":
+        return torch.zeros(*shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(*shape)
 
 
 def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
