@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import torch
 
@@ -99,7 +99,20 @@ def _parts(bench: Bench, seats: Sequence[Seat | None]) -> list[_Part]:
     mean = sum(map(len, of.values())) / len(of)
     heavy = [{place: rows} for place, rows in of.items() if len(rows) > HEAVY * mean]
     rest = {place: rows for place, rows in of.items() if len(rows) <= HEAVY * mean}
-    return [_part(bench, each, len(seats)) for each in [*heavy, rest]]
+    return [_part(bench, each, len(seats)) for each in [*heavy, *_neighbours(rest)]]
+
+
+GAP = 1
+"""Most seats without rows between two of a part: they are read for nothing, which beyond this costs more than the calls
+of a part of its own."""
+
+
+def _neighbours(of: Mapping[int, Sequence[int]]) -> Iterator[Mapping[int, Sequence[int]]]:
+    """`of` cut where more than GAP seats in a row have no rows."""
+    places = sorted(of)
+    cuts = [i for i in range(1, len(places)) if places[i] - places[i - 1] > GAP + 1]
+    for start, stop in pairwise([0, *cuts, len(places)]):
+        yield {place: of[place] for place in places[start:stop]}
 
 
 def _part(bench: Bench, of: Mapping[int, Sequence[int]], batch: int) -> _Part:
