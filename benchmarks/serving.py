@@ -96,14 +96,13 @@ class Ours:
         settings = Settings(slots=slots)
         self.engine = make_engine(load_base(base, dtype, "cpu"), settings, read_anatomy(base).max_length)
         self.pool = Pool(self.engine.groups, self.engine.dtype, settings.adapter_bytes)
-        self.prefix_bytes = settings.prefix_bytes
         decode, stop = lambda ids: "x" * len(ids), frozenset[int]()
         self.batcher = Batcher(self.engine, self.pool, decode, stop, settings.prefix_bytes, 4096)
         self.facts = [read_adapter(folder) for folder in folders]
 
     def run(self, prompts: list[list[int]], seats: list[Seat | None], tokens: int) -> None:
         """Of prompts that nothing is known of: what they share is computed once, and anew each time."""
-        self.batcher.prefixes = Prefixes(self.prefix_bytes)
+        self.batcher.prefixes = Prefixes(self.batcher.prefixes.budget)
         ended: Queue[Event] = Queue()
 
         def tell(event: Event) -> None:

@@ -72,7 +72,7 @@ def write(kept: Kept) -> None:
     if "load" in kept:
         parts += load_section(kept["load"])
         plot_load(PAGE.with_name("serving-load.svg"), kept["load"]["found"])
-    equal = [kept[name] for name in COMMANDS if name.startswith("equal") and name in kept]
+    equal = {name: kept[name] for name in COMMANDS if name.startswith("equal") and name in kept}
     if equal:
         parts += equal_section(equal)
     if "canary" in kept:
@@ -143,18 +143,18 @@ def load_section(kept: dict[str, Any]) -> list[str]:
     ]
 
 
-def equal_section(kept: list[dict[str, Any]]) -> list[str]:
+def equal_section(kept: Kept) -> list[str]:
     lines = ["| dtype | answers | the same as alone | margin of the others, median | most |", "|---|---|---|---|---|"]
-    for each in kept:
+    for each in kept.values():
         found = each["found"]
         margins = [f"{found[key]:.4f} nats" if key in found else "-" for key in ("margin_median", "margin_most")]
         cells = [found["dtype"], str(found["answers"]), str(found["the same"]), *margins]
         lines.append("| " + " | ".join(cells) + " |")
     return [
         "## In a mixed batch as alone",
-        f"`python benchmarks/{COMMANDS['equal-float32']}`, and with bfloat16; {kept[0]['where']}. Each prompt greedily "
-        "alone, then all of them in batches of 48 rows and 12 adapters. A margin is how much likelier the token alone "
-        "was than the one in the batch, at the first token that differs.",
+        " ".join(made_by(name, each) for name, each in kept.items()),
+        "Each prompt greedily alone, then all of them in batches of 48 rows and 12 adapters. A margin is how much "
+        "likelier the token alone was than the one in the batch, at the first token that differs.",
         "\n".join(lines),
     ]
 

@@ -1,4 +1,4 @@
-"""Which rows of a batch go with which adapters, and the adapters' products: two for all of a bench, or of a prompt."""
+"""Which rows of a batch go with which adapters, and their products: two for neighbours on a bench, or for a prompt."""
 
 from __future__ import annotations
 
